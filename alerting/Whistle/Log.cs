@@ -18,6 +18,10 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Error, Message = "{What}")]
     public static partial void LockLost(this ILogger logger, string what);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message =
+        "{File} in {Folder} is not as it should be, so the command line may need --server to find this server: {Reason}")]
+    public static partial void ListeningNotWritten(this ILogger logger, string file, string folder, string reason);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "This machine's own agent does not run: {Reason}")]
     public static partial void AgentFailed(this ILogger logger, string reason);
 

@@ -1,8 +1,6 @@
 using System.Net.Sockets;
 
-using Microsoft.AspNetCore.Hosting.Server;
-using Microsoft.AspNetCore.Hosting.Server.Features;
-
+using Whistle.Access;
 using Whistle.Actions.Files;
 using Whistle.Alerting;
 using Whistle.Detectors;
@@ -93,8 +91,7 @@ sealed class WhistleApp : IAsyncDisposable
     }
 
     /// <summary>All addresses that it listens on.</summary>
-    public IReadOnlyList<Uri> Addresses =>
-        [.. Service<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Select(a => new Uri(a))];
+    public IReadOnlyList<Uri> Addresses => BoundAddresses.Of(_app.Services);
 
     /// <summary>Where this machine itself reaches it.</summary>
     public Uri Address => WhistleOptions.LocalOf(Addresses.Take(_options.Listen.Count));
@@ -132,6 +129,9 @@ sealed class WhistleApp : IAsyncDisposable
             throw new StartException($"The rules have errors:{Environment.NewLine}{string.Join(Environment.NewLine, errors)}");
         if (Remediation.Reload() is { Runbooks: null, Errors: var mistakes })
             throw new StartException($"The runbooks have errors:{Environment.NewLine}{string.Join(Environment.NewLine, mistakes)}");
+        var listening = Service<ListeningFile>();
+        // Of a server that was killed.
+        listening.Remove();
         try
         {
             await _app.StartAsync(cancellation);
@@ -142,6 +142,7 @@ sealed class WhistleApp : IAsyncDisposable
             throw new StartException($"The server cannot listen on {all}: {e.Message} Name another address with --listen.");
         }
 
+        listening.Write();
         // Its agent sends what it has while the gateway still answers.
         _app.Lifetime.ApplicationStopping.Register(_stopping.Cancel);
         if (_options.Agent)
@@ -155,6 +156,7 @@ sealed class WhistleApp : IAsyncDisposable
         await _stopping.CancelAsync();
         await _agent;
         await _app.StopAsync();
+        Service<ListeningFile>().Remove();
         await _app.DisposeAsync();
         _folder.Dispose();
         _stopping.Dispose();

@@ -137,10 +137,18 @@ sealed record WhistleOptions
     internal static Uri LocalOf(IEnumerable<Uri> addresses) => addresses.FirstOrDefault(a => a.Scheme == Uri.UriSchemeHttp)
         ?? addresses.Select(a => a.Host is "0.0.0.0" or "[::]" ? new UriBuilder(a) { Host = "localhost" }.Uri : a).First();
 
-    /// <summary>Where agents on other machines reach it; null where they cannot.</summary>
-    internal Uri? ForAgents =>
-        ListenForAgents.Concat(Listen).FirstOrDefault(a => a.Scheme == Uri.UriSchemeHttps && !IsLoopback(a)) is { } address
-            ? new UriBuilder(address) { Host = HostOf(address) }.Uri : null;
+    /// <summary>Where agents reach it: on other machines, or on this one alone where they cannot.</summary>
+    /// <param name="bound">
+    /// As <see cref="Listen"/>, <see cref="ListenForAgents"/> and <see cref="ListenForPeople"/> have them, with real ports.
+    /// </param>
+    internal (Uri Address, bool OnlyHere) ForAgents(IReadOnlyList<Uri> bound)
+    {
+        List<Uri> addresses = [.. bound.Skip(Listen.Count).Take(ListenForAgents.Count), .. bound.Take(Listen.Count)];
+        if (addresses.Find(a => a.Scheme == Uri.UriSchemeHttps && !IsLoopback(a)) is { } address)
+            return (new UriBuilder(address) { Host = HostOf(address) }.Uri, false);
+        // One that proves itself comes first.
+        return (addresses.Find(a => a.Scheme == Uri.UriSchemeHttps) ?? addresses[0], true);
+    }
 
     string HostOf(Uri address) => Names.Count > 0 ? Names[0]
         : address.Host is "0.0.0.0" or "[::]" ? Environment.MachineName.ToLowerInvariant() : address.Host;

@@ -19,6 +19,9 @@ static class AgentCommand
     public const int Usage = 2;
     public const int Unreachable = 3;
 
+    /// <summary>Where an agent keeps what is its own, if nothing else is said.</summary>
+    internal const string UsualFolder = "/var/lib/whistle-agent";
+
     static readonly Option<string?> Server = Text("--server", "The server's address, like https://whistle.example.com.", null);
     static readonly Option<string?> TokenFile = Text("--token-file", "The file that contains the agent's token.", null);
     static readonly Option<string?> Authority =
@@ -29,7 +32,7 @@ static class AgentCommand
         Text("--proxy", "The proxy on the way to the server; by default what HTTPS_PROXY and NO_PROXY say.", null);
     static readonly Option<string?> Instance = Text("--instance", "The label instance.", Environment.MachineName);
     static readonly Option<string?> Folder =
-        Text("--folder", "The agent's own folder: its credential, and what waits to be sent.", "/var/lib/whistle-agent");
+        Text("--folder", "The agent's own folder: its credential, and what waits to be sent.", UsualFolder);
     static readonly Option<string?> Buffer = Text("--buffer", "The folder where unsent reports wait; buffer in the agent's own.", null);
     static readonly Option<string?> JoinToken = Text("--join-token", "The token from `whistle agents join-token`.", null);
     static readonly Option<string?> JoinTokenFile = Text("--join-token-file", "A file that contains it.", null);

@@ -6,6 +6,8 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 
+using Microsoft.Extensions.Logging.Abstractions;
+
 using Whistle.Actions.Files;
 using Whistle.Actions.Protocol;
 using Whistle.Agent.Sending;
@@ -47,7 +49,12 @@ static class EnrollCommand
             var isSame = before is not null && before.Server == options.Server && before.Node == node;
             // Without its credential, an enrolment was broken off and goes on.
             if (before is not null && !replace && !(isSame && !File.Exists(Enrolment.TokenFile(folder))))
-                return await SayEnrolledAsync(before, folder, isSame).ConfigureAwait(false);
+            {
+                return isSame ? await CheckAsync(options, before, folder, cancellation).ConfigureAwait(false)
+                    : await RefuseAnotherAsync(before, folder).ConfigureAwait(false);
+            }
+
+
             // One server must not know what another accepts.
             var joining = Path.Combine(folder, $"token.joining-{Short(options.Server!)}");
             var credential = new SecretFile(joining, CredentialForm).ReadOrMake(
@@ -71,7 +78,7 @@ static class EnrollCommand
             foreach (var left in Directory.GetFiles(folder, "token.joining-*"))
                 File.Delete(left);
             Console.WriteLine($"This node is {answer.Node} of cluster {answer.Cluster} of tenant {answer.Tenant} now. "
-                + "`whistle-agent run` reports it.");
+                + $"`whistle-agent run{FolderOption(folder)}` reports it.");
             return 0;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -81,19 +88,60 @@ static class EnrollCommand
         }
     }
 
-    static async Task<int> SayEnrolledAsync(Enrolment before, string folder, bool isSame)
+    // The server may have revoked it since: whoever runs this again wants a node that reports.
+    static async Task<int> CheckAsync(AgentOptions options, Enrolment before, string folder, CancellationToken cancellation)
     {
-        if (isSame)
+        var file = Enrolment.TokenFile(folder);
+        var trust = options.Trust is { AuthorityFile: null, Fingerprint: null }
+            ? new ServerTrust { AuthorityFile = before.AuthorityFile, Fingerprint = before.Fingerprint } : options.Trust;
+        using var renewal = new CredentialRenewal(options with { TokenFile = file, Trust = trust }, NullLogger.Instance);
+        var (status, reason) = (default(HttpStatusCode), "");
+        try
         {
-            Console.WriteLine($"This node is enrolled as {before.Node} at {before.Server} already. --replace enrols it again.");
+            (status, reason) = await renewal.CheckAsync(file, cancellation).ConfigureAwait(false);
+        }
+        catch (HttpRequestException e)
+        {
+            reason = ServerTrust.Words(before.Server, e);
+        }
+        catch (JsonException e)
+        {
+            reason = $"{before.Server} gave an answer that is none: {e.Message}";
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            reason = $"{before.Server} did not answer in time.";
+        }
+
+        var enrolled = $"This node is enrolled as {before.Node} at {before.Server} already";
+        if (status is HttpStatusCode.OK)
+        {
+            Console.WriteLine($"{enrolled}. --replace enrols it again.");
             return 0;
         }
 
+        await Console.Error.WriteLineAsync(status switch
+        {
+            HttpStatusCode.Unauthorized => $"{enrolled}, but the server does not take its credential any more: {reason} Use: whistle-agent "
+                + $"enroll --replace{FolderOption(folder)} with the other options as before, and a new join token.",
+            HttpStatusCode.Forbidden => $"{enrolled}, but the server does not take its reports: {reason}",
+            _ => $"{enrolled}, but whether its credential counts is not known: {reason}",
+        }).ConfigureAwait(false);
+        return status is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden ? AgentCommand.Failed : AgentCommand.Unreachable;
+    }
+
+    static async Task<int> RefuseAnotherAsync(Enrolment before, string folder)
+    {
         await Console.Error.WriteLineAsync(
             $"{folder} is enrolled as {before.Node} at {before.Server}. Use another --folder, or give that up with --replace: then what "
             + "waits to be sent there is dropped, and that server misses the node until it is revoked there.").ConfigureAwait(false);
         return AgentCommand.Failed;
     }
+
+    // As a shell takes it.
+    static string FolderOption(string folder) => folder == AgentCommand.UsualFolder ? ""
+        : folder.All(c => char.IsAsciiLetterOrDigit(c) || c is '/' or '.' or '-' or '_') ? $" --folder {folder}"
+        : $" --folder '{folder.Replace("'", "'\\''", StringComparison.Ordinal)}'";
 
     static async Task<(EnrolAnswer? Answer, string Reason, int Code)> AskAsync(
         AgentOptions options, string joinToken, string node, string credential, CancellationToken cancellation)
@@ -133,7 +181,7 @@ static class EnrollCommand
         }
         catch (HttpRequestException e)
         {
-            return (null, $"{address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}",
+            return (null, ServerTrust.Words(address, e),
                 e.InnerException is AuthenticationException ? AgentCommand.Failed : AgentCommand.Unreachable);
         }
         catch (JsonException e)

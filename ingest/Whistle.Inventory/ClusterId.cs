@@ -4,8 +4,9 @@ using Whistle.Telemetry;
 namespace Whistle.Inventory;
 
 /// <summary>
-/// A cluster by its names. <see cref="Credentials.EnrollAsync"/> checks them, and nothing else does: names from rows, labels and addresses
-/// are taken as they are, so that a name that nobody could enrol can still be looked up, shown and revoked.
+/// A cluster by its names. <see cref="Credentials.EnrollAsync(ClusterId, string, CancellationToken)"/> checks them, and nothing else does:
+/// names from rows, labels and addresses are taken as they are, so that a name that nobody could enrol can still be looked up, shown and
+/// revoked.
 /// The default value names no cluster: it equals no cluster with a name, and no row matches it.
 /// </summary>
 public readonly record struct ClusterId(string Tenant, string Cluster)

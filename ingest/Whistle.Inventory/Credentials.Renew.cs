@@ -92,7 +92,8 @@ public sealed partial class Credentials
         {
             return new(null, $"The credential of {credential.Sender.ClusterId.Node(credential.Sender.Node ?? "")} ended at "
                 + $"{credential.Term.EndsAt:u} without being renewed. Enrol the node again: with a token of `whistle agents join-token "
-                + $"--cluster {credential.Sender.Cluster} --tenant {credential.Sender.Tenant} --replace`, or with `whistle agents add`.",
+                + $"--cluster {credential.Sender.Cluster} --tenant {credential.Sender.Tenant} --replace`, or with "
+                + "`whistle agents add --replace`.",
                 false, false);
         }
 
@@ -195,21 +196,32 @@ public sealed partial class Credentials
         var terms = await TermsAsync(cancellation);
         var sightings = await Sightings.AllAsync(cancellation);
         var archived = (await Register.ArchivedNodesAsync(cancellation)).ToDictionary(n => n.Id);
-        var living = (await LivingAsync(cancellation)).Where(c => c.Sender.Node is not null)
-            .ToLookup(
-                c => c.Sender.ClusterId.Node(c.Sender.Node!),
-                c => new KnownCredential(new(c.Sender.ClusterId, c.Sender.Node), c.At, terms.GetValueOrDefault(c.Hash) ?? Term.None));
+        var all = await AllAsync(cancellation);
+        var made = all.ToDictionary(c => c.Hash, c => c.At);
+        var living = all.Where(c => !c.IsRevoked && c.Sender.Node is not null).ToLookup(
+            c => c.Sender.ClusterId.Node(c.Sender.Node!),
+            c => (First: First(c.Hash), Credential: new KnownCredential(
+                new(c.Sender.ClusterId, c.Sender.Node), c.At, terms.GetValueOrDefault(c.Hash) ?? Term.None)));
         return
         [
             .. living.Select(l => l.Key).Union(archived.Keys).Select(id =>
             {
                 // What an agent will use until the end is what counts.
-                var longest = living[id].MaxBy(c => c.Term.EndsAt ?? DateTimeOffset.MaxValue);
+                var longest = living[id].Select(c => c.Credential).MaxBy(c => c.Term.EndsAt ?? DateTimeOffset.MaxValue);
                 return new KnownNode(
-                    id, longest is null ? null : living[id].Min(c => c.EnrolledAt), longest?.Term.EndsAt,
+                    id, longest is null ? null : living[id].Min(c => c.First), longest?.Term.EndsAt,
                     longest?.IsRenewalDue(now) is true, archived.GetValueOrDefault(id), sightings.GetValueOrDefault(id));
             }).OrderBy(n => n.Id.ClusterId, ClusterId.Ordinal).ThenBy(n => n.Id.Node, StringComparer.Ordinal),
         ];
+
+        // A renewal enrols nobody: what counts is when the first of them was made. Damage could make them a ring.
+        DateTimeOffset First(string hash)
+        {
+            var (first, seen) = (made[hash], new HashSet<string> { hash });
+            while (terms.GetValueOrDefault(hash)?.Succeeds is { } before && made.TryGetValue(before, out var at) && seen.Add(before))
+                (hash, first) = (before, at < first ? at : first);
+            return first;
+        }
     }
 
     async Task<KnownCredential?> FindAsync(string hash, CancellationToken cancellation)

@@ -75,7 +75,19 @@ public sealed partial class Credentials
     /// </summary>
     /// <remarks>A node that was archived is in service again with it, and what it had before ends.</remarks>
     /// <exception cref="ArgumentException">A name is not valid, or nobody may be enrolled there.</exception>
-    public async Task<string> EnrollAsync(ClusterId cluster, string? node, CancellationToken cancellation)
+    public async Task<string> EnrollAsync(ClusterId cluster, string? node, CancellationToken cancellation) =>
+        (await EnrollAsync(cluster, node, Earlier.Stays, cancellation)).Token!;
+
+    /// <summary>As above, but a node that is enrolled is so again only where that is said: two agents must not speak as one node.</summary>
+    /// <param name="replaces">What it had before ends.</param>
+    /// <returns>The token, or why there is none.</returns>
+    /// <exception cref="ArgumentException">A name is not valid, or nobody may be enrolled there.</exception>
+    public Task<(string? Token, string? Refusal)> EnrollAsync(
+        ClusterId cluster, string? node, bool replaces, CancellationToken cancellation) =>
+        EnrollAsync(cluster, node, replaces ? Earlier.Ends : Earlier.IsInTheWay, cancellation);
+
+    async Task<(string? Token, string? Refusal)> EnrollAsync(
+        ClusterId cluster, string? node, Earlier earlier, CancellationToken cancellation)
     {
         CheckName("tenant", cluster.Tenant);
         CheckName("cluster", cluster.Cluster);
@@ -87,12 +99,31 @@ public sealed partial class Credentials
         await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
         if (await Register.AdmitAsync(connection, cluster, cancellation) is { } refusal)
             throw new ArgumentException(refusal);
-        if (node is not null && await FleetRegister.TakeBackAsync(connection, cluster.Node(node), cancellation))
+        var isTakenBack = node is not null && await FleetRegister.TakeBackAsync(connection, cluster.Node(node), cancellation);
+        // Several collectors may send for one cluster.
+        if (isTakenBack || earlier is Earlier.Ends)
             await RevokeAsync(connection, cluster, node, now, cancellation);
+        else if (earlier is Earlier.IsInTheWay && node is not null
+            && await RevokeAsync(connection, cluster, node, now, cancellation) > 0)
+        {
+            return (null, $"{cluster.Node(node)} is enrolled already. If its agent needs another token, add --replace "
+                + "(\"replace\": true in the API): what it has now ends. Else give this node another name.");
+        }
+
         await AddAsync(connection, Hash(token), cluster, node, now, succeeds: null, cancellation);
         await transaction.CommitAsync(cancellation);
         Forget();
-        return token;
+        return (token, null);
+    }
+
+    /// <summary>What becomes of the tokens that a sender has.</summary>
+    enum Earlier
+    {
+        Stays,
+        Ends,
+
+        /// <summary>A node that has one is not enrolled again.</summary>
+        IsInTheWay,
     }
 
     // A collector cannot renew what it shows, so that has no end.
@@ -163,6 +194,10 @@ public sealed partial class Credentials
     public async Task<IReadOnlyList<EnrolledSender>> SendersAsync(CancellationToken cancellation) =>
         [.. (await InServiceAsync(cancellation)).Select(c => c.Sender).Distinct()];
 
+    /// <summary>Everybody with a credential that was not revoked, archived or not, each once.</summary>
+    public async Task<IReadOnlyList<EnrolledSender>> HoldersAsync(CancellationToken cancellation) =>
+        [.. (await LivingAsync(cancellation)).Select(c => c.Sender).Distinct()];
+
     /// <summary>Every cluster in service whose collector has a credential that was not revoked, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>
         [
@@ -182,19 +217,21 @@ public sealed partial class Credentials
             ? !standing.IsArchived(c.Sender.ClusterId.Node(node)) : !standing.IsArchived(c.Sender.ClusterId));
     }
 
-    async Task<IEnumerable<(EnrolledSender Sender, DateTimeOffset At, string Hash)>> LivingAsync(CancellationToken cancellation)
+    async Task<IEnumerable<(EnrolledSender Sender, DateTimeOffset At, string Hash)>> LivingAsync(CancellationToken cancellation) =>
+        (await AllAsync(cancellation)).Where(c => !c.IsRevoked).Select(c => (c.Sender, c.At, c.Hash));
+
+    async Task<IReadOnlyList<(EnrolledSender Sender, DateTimeOffset At, string Hash, bool IsRevoked)>> AllAsync(
+        CancellationToken cancellation)
     {
         await using var connection = await _state.OpenAsync(cancellation);
         // The revoked ones too: one that became so by damage is to be seen.
-        return (await Reader.QueryAsync(
+        return await Reader.QueryAsync(
             connection,
             $"SELECT {Rows.Columns()}, tenant || '/' || cluster || '/' || coalesce(node, 'collector') || ' ' || substr(token_hash, 1, 8) "
             + "FROM credentials",
             r => !Rows.Holds(r) ? throw new InvalidDataException("its checksum is not that of its values")
-                : r.IsDBNull(5) ? (SenderOf(r), r.Instant(4), r.GetString(0))
-                : default((EnrolledSender Sender, DateTimeOffset At, string Hash)?),
-            cancellation))
-            .OfType<(EnrolledSender Sender, DateTimeOffset At, string Hash)>();
+                : (SenderOf(r), r.Instant(4), r.GetString(0), !r.IsDBNull(5)),
+            cancellation);
     }
 
     static EnrolledSender SenderOf(DbDataReader row) => new(new(row.GetString(1), row.GetString(2)), row.OptionalText(3));

@@ -66,7 +66,7 @@ public sealed record KnownCluster(ClusterId Id, RegisterEntry Entry, RegisterHis
 public sealed record ArchivedNode(NodeId Id, string By, DateTimeOffset At);
 
 /// <summary>A node with what is known of its agent.</summary>
-/// <param name="EnrolledAt">Its first credential that is in force; null where it has none.</param>
+/// <param name="EnrolledAt">When it was enrolled, however often its credential was renewed since; null where it has none.</param>
 /// <param name="CredentialEndsAt">Of the credential that counts longest; null where it has no end.</param>
 /// <param name="IsRenewalDue">Its agent should have a new credential: its time has come, or somebody asked.</param>
 public sealed record KnownNode(

@@ -50,7 +50,7 @@ static partial class AccessExamples
             "GET /tickets/{id}" => At($"{await of.TicketAsync()}"),
             "POST /tickets/{id}/comments" => At($"{await of.TicketAsync()}", new { text = "words" }),
             "POST /tickets/{id}/state" => At($"{await of.TicketAsync()}", new { state = "in-progress" }),
-            "POST /agents" => At(null, new { tenant, cluster, node = "n9" }),
+            "POST /agents" => At(null, new { tenant, cluster, node = "n9", replace = true }),
             "POST /agents/rotation" => At(null, new { tenant, cluster, node = await of.NodeAsync() }),
             "GET /tenants/{tenant}" => At(await of.RegisteredAsync()),
             "POST /tenants" => At(null, new { id = $"another-{tenant}" }),
@@ -70,14 +70,16 @@ static partial class AccessExamples
             "DELETE /join-tokens/{id}" => At(await of.JoinTokenAsync()),
             "POST /backups" => At(null, new { folder = "relative" }),
             "GET /backups/{id}" => At("1"),
-            "POST /people/{name}/grants" => At((await of.PersonAsync()).Name, new { role = "viewer", tenant, cluster }),
+            "POST /people/{name}/grants" =>
+                At((await of.PersonAsync()).Name, new { role = "viewer", tenant = await of.RegisteredAsync(), cluster }),
             "DELETE /people/{name}/grants" =>
                 ($"{Root}/people/{(await of.PersonAsync()).Name}/grants?role=viewer&tenant={tenant}&cluster={cluster}", null),
             "POST /people/{name}/disable" or "POST /people/{name}/enable" or "POST /people/{name}/reset" =>
                 At((await of.PersonAsync()).Name),
             "POST /login-links" or "DELETE /sessions" => (route, null),
             "DELETE /invitations/{id}" => At(await of.InvitationAsync()),
-            "POST /invitations" => At(null, new { grants = new[] { new { role = "viewer", tenant, cluster } } }),
+            "POST /invitations" =>
+                At(null, new { grants = new[] { new { role = "viewer", tenant = await of.RegisteredAsync(), cluster } } }),
             _ when !route.Contains('{', StringComparison.Ordinal) && name.StartsWith("GET ", StringComparison.Ordinal) => (route, null),
             _ => throw new InvalidOperationException($"There is no example of {name} yet: add one that would succeed."),
         };

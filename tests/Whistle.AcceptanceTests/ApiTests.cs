@@ -100,6 +100,9 @@ public sealed class ApiTests
     [InlineData(
         "POST", "pauses", "{\"reason\":\"x\"}", 400,
         "The body must be a JSON object with reason, for, and where wanted tenant, cluster, node, runbook, force.")]
+    [InlineData(
+        "PUT", "tenants/x/limits", "{\"serie\":1}", 400,
+        "The body has the member serie, which is not known here: it is a JSON object with any of series, newSeries, ")]
     [InlineData("POST", "pauses", "{\"reason\":\"x\",\"for\":\"soon\"}", 400, "for: \"soon\" is not a duration; write it like")]
     [InlineData(
         "POST", "tickets/1/state", "{\"state\":\"done\"}", 400,

@@ -169,6 +169,10 @@ public sealed class CommandLineTests : IDisposable
             (["nodes", "list", "--archived"], "archived "),
             (["nodes", "unarchive", "m", "--cluster", "c"], "Node default/c/m is in service again."),
             (["agents", "revoke", "--cluster", "c", "--node", "m"], "1 token(s) revoked"),
+            (["agents", "add", "--cluster", "c", "--node", "m", "--replace"], "wst_"),
+            (["nodes", "archive", "m", "--cluster", "c"], "Node default/c/m is archived."),
+            (["agents", "revoke", "--cluster", "c", "--node", "m"], "1 token(s) revoked"),
+            (["nodes", "unarchive", "m", "--cluster", "c"], "Node default/c/m is archived no more, but has no credential: enrol it with "),
             (["tenants", "add", "acme", "--name", "ACME Corp", "--contact", "ops@acme.example"], "Tenant acme is added."),
             (["tenants", "list"], "ACME Corp"),
             (["tenants", "rename", "acme", "ACME"], "Tenant acme is called ACME now."),
@@ -181,9 +185,11 @@ public sealed class CommandLineTests : IDisposable
             (["clusters", "edit", "prod-1", "--tenant", "acme", "--notes", "the first"], "Cluster acme/prod-1 is changed."),
             (["clusters", "list", "--tenant", "acme", "--output", "csv"], "acme,prod-1,Production,zone=eu-1,"),
             (["clusters", "show", "prod-1", "--tenant", "acme"], "the first"),
-            (["clusters", "archive", "prod-1", "--tenant", "acme"], "Cluster acme/prod-1 is archived."),
-            (["clusters", "unarchive", "prod-1", "--tenant", "acme"], "Cluster acme/prod-1 is in use again."),
+            (["clusters", "archive", "prod-1"], "Cluster acme/prod-1 is archived."),
+            (["clusters", "list", "--archived", "--output", "csv"], ",notes,archived,by\n"),
+            (["clusters", "unarchive", "prod-1"], "Cluster acme/prod-1 is in use again."),
             (["tenants", "archive", "acme"], "Tenant acme is archived."),
+            (["tenants", "list", "--archived", "--instants"], "Z  operator"),
             (["tenants", "unarchive", "acme"], "Tenant acme is in use again."),
             (["agents", "add", "--cluster", "c", "--node", "near", "--offline"], "wst_"),
             (["agents", "list", "--offline", "--output", "csv"], "tenant,cluster,node,enrolled\ndefault,c,near,20"),
@@ -196,15 +202,18 @@ public sealed class CommandLineTests : IDisposable
             (["people", "invite", "--role", "viewer", "--all-tenants", "--for", "2h"], "/invitation?token=wsv_"),
             (["people", "invitations"], "viewer of all tenants  operator  in "),
             (["people", "list"], "alice  viewer of all tenants  no"),
-            (["people", "grant", "alice", "--role", "operator", "--tenant", "t", "--cluster", "c"], "alice is operator of t/c."),
-            (["people", "list", "--output", "csv"], "alice,\"operator of t/c, viewer of all tenants\",no,"),
-            (["people", "revoke", "alice", "--role", "operator", "--tenant", "t", "--cluster", "c"], "alice is no longer operator of t/c."),
+            (["people", "grant", "alice", "--role", "operator", "--tenant", "default", "--cluster", "c"],
+                "alice is operator of default/c."),
+            (["people", "list", "--output", "csv"], "alice,\"operator of default/c, viewer of all tenants\",no,"),
+            (["people", "revoke", "alice", "--role", "operator", "--tenant", "default", "--cluster", "c"],
+                "alice is no longer operator of default/c."),
             (["people", "disable", "alice"], "alice is disabled."),
             (["people", "list"], "  disabled"),
             (["people", "enable", "alice"], "alice can log in again."),
             (["people", "reset", "alice"], "/invitation?token=wsv_"),
-            (["tokens", "add", "--name", "ci", "--role", "viewer", "--tenant", "t"], "wsp_"),
-            (["tokens", "list"], "operator  viewer of t"),
+            (["people", "list"], "  reset link until "),
+            (["tokens", "add", "--name", "ci", "--role", "viewer", "--tenant", "default"], "wsp_"),
+            (["tokens", "list"], "operator  viewer of default"),
             (["tokens", "revoke", apiToken], $"Token {apiToken} opens nothing any more."),
             (["sessions", "list", "--output", "csv"], "id,who,from,seen,began,ends,browser\n"),
             (["sessions", "revoke", session], $"Session {session} has ended."),
@@ -265,7 +274,9 @@ public sealed class CommandLineTests : IDisposable
             (["people", "disable", "zoe"], "There is nobody called zoe whom you manage."),
             (["people", "uninvite", "000000000000"], "No invitation 000000000000 is open."),
             (["people", "invite", "--role", "customer", "--all-tenants"], "customer is a customer's role: name the tenant"),
-            (["people", "invite", "no name", "--role", "viewer", "--tenant", "t"], "\"no name\" is not a user name"),
+            (["people", "invite", "no name", "--role", "viewer", "--all-tenants"], "\"no name\" is not a user name"),
+            (["people", "invite", "--role", "viewer", "--tenant", "t"], "There is no tenant t that you may see"),
+            (["nodes", "list", "--tenant", "t"], "There is no tenant t that you may see"),
             (["tokens", "revoke", "000000000000"], "No token 000000000000 is in force."),
             (["sessions", "revoke", "000000000000"], "No session 000000000000 is open."),
             (["agents", "revoke-join-token", "000000000000"], "No join token 000000000000 is in force."),
@@ -316,7 +327,8 @@ public sealed class CommandLineTests : IDisposable
 
         var (help, text, _) = await RunAsync(null, []);
         Assert.Equal(0, help);
-        Assert.Contains("Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers.", text, StringComparison.Ordinal);
+        Assert.Contains(
+            "Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers; 4 of `health`: degraded;", text, StringComparison.Ordinal);
     }
 
     [Fact]

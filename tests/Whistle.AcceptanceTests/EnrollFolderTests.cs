@@ -3,6 +3,7 @@ using System.Text;
 
 using Whistle.Agent;
 using Whistle.Agent.Settings;
+using Whistle.Fixtures;
 
 using Xunit;
 
@@ -39,6 +40,38 @@ public sealed class EnrollFolderTests : IDisposable
         // What was measured as n1 is not sent as n2.
         Assert.False(Directory.Exists(Path.Combine(_folder, "buffer")));
         Assert.Empty(Directory.GetFiles(_folder, "token.joining-*"));
+    }
+
+    [Fact]
+    public async Task Enrolled_again_a_node_learns_whether_the_server_still_takes_its_credential()
+    {
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        var (credentials, cluster) = (server.App.Credentials, new Inventory.ClusterId("t", "c"));
+        var token = (await credentials.MakeJoinTokenAsync(cluster, 10, TimeSpan.FromHours(1), replaces: false, Cancellation)).Token;
+        Assert.Equal(0, await EnrollAsync(server.App.Address, token, "n1"));
+        Assert.Equal(0, await EnrollAsync(server.App.Address, token, "n1"));
+
+        await credentials.Register.ArchiveNodeAsync(cluster.Node("n1"), "ann", Cancellation);
+        Assert.Equal(AgentCommand.Failed, await EnrollAsync(server.App.Address, token, "n1"));
+        await credentials.Register.UnarchiveNodeAsync(cluster.Node("n1"), Cancellation);
+        using (var silent = new Answering("<html>"))
+            Assert.Equal(AgentCommand.Unreachable, await EnrollAsync(server.App.Address, token, "n1", handler: silent));
+
+        // One that the agent itself would go on with counts too.
+        var own = (await File.ReadAllTextAsync(Path.Combine(_folder, "token"), Cancellation)).Trim();
+        PrivateText.Write(Path.Combine(_folder, "token"), Telemetry.AccessToken.New(Telemetry.AccessToken.OfSender));
+        PrivateText.Write(Path.Combine(_folder, "token.next"), own);
+        Assert.Equal(0, await EnrollAsync(server.App.Address, token, "n1"));
+
+        await credentials.RevokeAsync(cluster, "n1", Cancellation);
+        var (exit, _, error) = await Programs.AgentAsync(
+            "enroll", "--server", $"{server.App.Address}", "--folder", _folder, "--node", "n1", "--join-token", token);
+        Assert.Equal(AgentCommand.Failed, exit);
+        Assert.Contains("does not take its credential any more", error, StringComparison.Ordinal);
+        Assert.Contains($"Use: whistle-agent enroll --replace --folder {_folder} ", error, StringComparison.Ordinal);
+        var (_, output, _) = await Programs.AgentAsync(
+            "enroll", "--server", $"{server.App.Address}", "--folder", _folder, "--node", "n1", "--join-token", token, "--replace");
+        Assert.Contains($"`whistle-agent run --folder {_folder}` reports it.", output, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -25,6 +25,7 @@ public sealed class PeopleApiTests
     public async Task A_token_opens_the_api_in_its_owners_name_until_it_is_revoked()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation);
+        await server.App.Credentials.Register.AddTenantAsync("t", new(), "ann", Cancellation);
         var tess = await AddAsync(server, "tess", AdminOfT);
         using var http = await ClientAsync(server, tess, AdminOfT);
 
@@ -70,6 +71,29 @@ public sealed class PeopleApiTests
         using var disabled = await server.Http.PostAsync($"{Root}/people/tess/disable", null, Cancellation);
         Assert.Equal(HttpStatusCode.NoContent, disabled.StatusCode);
         Assert.Equal(HttpStatusCode.Unauthorized, (await http.GetAsync($"{Root}/people", Cancellation)).StatusCode);
+    }
+
+    [Fact]
+    public async Task Another_invitation_for_a_name_ends_the_one_before_and_a_reset_is_seen_until_it_is_used()
+    {
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        await AddAsync(server, "uma", ViewerOfU);
+        foreach (var name in new[] { "ann", "bob", "ANN" })
+        {
+            Assert.Equal(
+                HttpStatusCode.OK, await PostAsync(server.Http, "invitations", $$"""{"name":"{{name}}","grants":[{"role":"viewer"}]}"""));
+        }
+
+        Assert.Equal(["ANN", "bob"], (await ListAsync("invitations")).Select(i => i.GetProperty("name").GetString()).Order());
+        Assert.Equal(HttpStatusCode.OK, await PostAsync(server.Http, "people/uma/reset", null));
+        var until = Assert.Single(await ListAsync("people")).GetProperty("resetUntil").GetDateTimeOffset();
+        var reset = Assert.Single(await ListAsync("invitations"), i => i.GetProperty("isReset").GetBoolean());
+        Assert.Equal(until, reset.GetProperty("endsAt").GetDateTimeOffset());
+        using var ended = await server.Http.DeleteAsync($"{Root}/invitations/{reset.GetProperty("id").GetString()}", Cancellation);
+        Assert.Equal(JsonValueKind.Null, Assert.Single(await ListAsync("people")).GetProperty("resetUntil").ValueKind);
+
+        async Task<List<JsonElement>> ListAsync(string what) =>
+            [.. (await server.Http.GetFromJsonAsync<JsonElement>($"{Root}/{what}", Cancellation)).EnumerateArray()];
     }
 
     static async Task<Person> AddAsync(InProcessServer server, string name, Grant grant)

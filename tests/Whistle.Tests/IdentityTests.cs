@@ -21,7 +21,8 @@ public sealed class IdentityTests
 
     // What people name of the fleet: an empty name, or none, means all. Such a scope is no cluster.
     static readonly string[] Scopes =
-        ["NamedScope", "BrakeScope", "PauseScope", "Pause", "ModeEntry", "MaintenanceWindow", "ChangeFreeze", "AccessScope"];
+        ["NamedScope", "BrakeScope", "PauseScope", "Pause", "ModeEntry", "MaintenanceWindow", "ChangeFreeze", "AccessScope",
+        "KnownPlaces"];
 
     // Bodies of requests and answers: their fields are the API.
     static readonly string[] Bodies =

@@ -98,8 +98,10 @@ static class RegisterRequests
 
     public static ActRequest Service(KnownNode node, PersonActs acts) => node.Archived is not null
         ? Unarchive(
-            "Node in service again.", node.Id.Node,
-            "Its agent reports again with the credential that it has, and is missed when it does not.",
+            node.EnrolledAt is null ? "Node archived no more. It has no credential." : "Node in service again.", node.Id.Node,
+            node.EnrolledAt is null
+                ? "It has no credential, so it is in service only once it is enrolled: that takes it back too."
+                : "Its agent reports again with the credential that it has, and is missed when it does not.",
             () => acts.UnarchiveNodeAsync(node.Id))
         : Archive(
             "Node archived.", node.Id.Node,

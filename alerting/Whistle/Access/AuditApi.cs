@@ -43,11 +43,11 @@ static class AuditApi
 
     static readonly byte[] LineEnd = [(byte)'\n'];
 
-    public static void Map(WebApplication app, AuditLog audit)
+    public static void Map(WebApplication app, AuditLog audit, KnownPlaces places)
     {
         var time = app.Services.GetRequiredService<TimeProvider>();
         var group = WhistleApi.Group(app, "audit");
-        group.MapGet("/audit", async Task<Results<Ok<AuditList>, BadRequest<ApiError>>> (
+        group.MapGet("/audit", async Task<Results<Ok<AuditList>, BadRequest<ApiError>, NotFound<ApiError>>> (
             [Description(SinceHelp)] string? since, [Description(ActorHelp)] string? actor,
             [Description(ActionHelp)] string? action, [Description(TenantHelp)] string? tenant,
             [Description("Only done, refused or failed.")] string? outcome,
@@ -57,6 +57,8 @@ static class AuditApi
             var (filter, mistake) = FilterOf(since, actor, action, tenant, outcome, caller, time);
             if (mistake is not null)
                 return mistake;
+            if (await UnknownAsync(places, audit, caller, tenant, filter, cancellation) is { } unknown)
+                return unknown;
             var most = Math.Clamp(limit ?? 100, 1, Most);
             var entries = await audit.ListAsync(filter with { Before = before }, most + 1, cancellation);
             return TypedResults.Ok(new AuditList(
@@ -74,18 +76,25 @@ static class AuditApi
                 check.Fault is null, check.Entries, $"{check.Head}", check.Fault?.Number, check.Fault?.Reason));
         }).WithName("verifyAudit").WithSummary("Whether every entry is as it was written, and the first that is not.")
             .NeedsEverywhere(Permission.ReadAudit).ReadsNoTenant();
-        group.MapGet("/audit/export", async Task<Results<PushStreamHttpResult, BadRequest<ApiError>>> (
+        group.MapGet("/audit/export", async Task<Results<PushStreamHttpResult, BadRequest<ApiError>, NotFound<ApiError>>> (
             [Description(SinceHelp)] string? since, [Description(ActorHelp)] string? actor,
             [Description(ActionHelp)] string? action, [Description(TenantHelp)] string? tenant,
             Caller caller, CancellationToken cancellation) =>
         {
-            await Task.CompletedTask;
             var (filter, mistake) = FilterOf(since, actor, action, tenant, null, caller, time);
-            return mistake is not null ? mistake
+            if (mistake is not null)
+                return mistake;
+            return await UnknownAsync(places, audit, caller, tenant, filter, cancellation) is { } unknown ? unknown
                 : TypedResults.Stream(stream => WriteAsync(stream, audit, filter, cancellation), "application/jsonl");
         }).WithName("exportAudit").WithSummary("The entries as lines of JSON, the oldest first, with which the chain can be verified.")
             .Produces<AuditEntryAnswer>(StatusCodes.Status200OK, "application/jsonl").Needs(Permission.ReadAudit);
     }
+
+    // What was refused of a tenant that never came to be is in the log all the same.
+    static async Task<NotFound<ApiError>?> UnknownAsync(
+        KnownPlaces places, AuditLog audit, Caller caller, string? tenant, AuditFilter filter, CancellationToken cancellation) =>
+        await places.MistakeAsync(caller.Rights, tenant, null, cancellation) is { } mistake
+            && (await audit.ListAsync(filter, 1, cancellation)).Count == 0 ? WhistleApi.NotFound(mistake) : null;
 
     static async Task WriteAsync(Stream stream, AuditLog audit, AuditFilter filter, CancellationToken cancellation)
     {

@@ -33,9 +33,12 @@ sealed record JoinTokenAnswer(
 }
 
 /// <param name="Token">Shown this once.</param>
-/// <param name="Server">Where agents reach the server from elsewhere; null where it listens on the loopback alone.</param>
+/// <param name="Server">Where agents reach the server.</param>
 /// <param name="AuthorityFingerprint">What agents prove the server by; null where its certificate is not of its own authority.</param>
-sealed record MadeJoinToken(string Token, JoinTokenAnswer Made, Uri? Server, string? AuthorityFingerprint);
+/// <param name="OnlyHere">The server listens on the loopback alone, so that only this machine's agents reach it.</param>
+/// <param name="IsNewCluster">Nobody knew the cluster: the token has added it.</param>
+sealed record MadeJoinToken(
+    string Token, JoinTokenAnswer Made, Uri Server, string? AuthorityFingerprint, bool OnlyHere, bool IsNewCluster);
 
 /// <summary>Nodes enrol themselves over the network, with a token that was made for their cluster.</summary>
 static class Joining
@@ -59,14 +62,18 @@ static class Joining
             if ((request.For is null ? Usual : WhistleApi.Duration(request.For)) is not { } lasts)
                 return WhistleApi.BadDuration("for", request.For);
             var cluster = new ClusterId(request.Tenant ?? Enrolment.DefaultTenant, request.Cluster);
+            AuditAct.Current?.Subject = $"{cluster}";
             await caller.RequireAsync(Permission.Enrol, cluster);
             try
             {
+                var isNew = await Enrolment.IsNewAsync(credentials, cluster, cancellation);
                 var (token, made) = await credentials.MakeJoinTokenAsync(
                     cluster, request.Uses, lasts, request.Replace, cancellation);
+                var (address, onlyHere) = options.ForAgents(BoundAddresses.Of(app.Services));
                 return TypedResults.Ok(new MadeJoinToken(
-                    token, JoinTokenAnswer.Of(made), options.ForAgents,
-                    app.Services.GetService<CertificateSource>()?.AuthorityFingerprint));
+                    token, JoinTokenAnswer.Of(made), address,
+                    address.Scheme == Uri.UriSchemeHttps ? app.Services.GetService<CertificateSource>()?.AuthorityFingerprint : null,
+                    onlyHere, isNew));
             }
             catch (ArgumentException e)
             {
@@ -112,8 +119,8 @@ static class Joining
 
         if (await ReadAsync(context, AgentProtocolJson.Default.RenewRequest, r => r.Credential is not null, RenewBody) is not { } request)
             return;
-        var act = new AuditAct(new("", $"agent:{sender.ClusterId.Node(sender.Node ?? "")}", context.Connection.RemoteIpAddress),
-            "renew-credential")
+        var agent = $"agent:{sender.ClusterId.Node(sender.Node ?? "")}";
+        var act = new AuditAct(new(agent, agent, context.Connection.RemoteIpAddress), "renew-credential")
         {
             Scope = () => AccessScope.Of(sender.ClusterId),
             Subject = sender.Node ?? "",
@@ -197,7 +204,8 @@ static class Joining
     static async Task<AuditAct> ActAsync(HttpContext context, Credentials credentials, string token, string node)
     {
         var known = await credentials.FindJoinTokenAsync(token, context.RequestAborted);
-        return new(new("", known is null ? "" : $"join-token:{known.Id}", context.Connection.RemoteIpAddress), "enrol-by-token")
+        var who = known is null ? "" : $"join-token:{known.Id}";
+        return new(new(who, who, context.Connection.RemoteIpAddress), "enrol-by-token")
         {
             Scope = () => known is null ? AccessScope.All : AccessScope.Of(known.ClusterId),
             Subject = node,

@@ -12,14 +12,16 @@ namespace Whistle.Access;
 /// <summary>Nodes with what is known of their agents; which of them are out of service.</summary>
 static class NodesApi
 {
-    public static void Map(WebApplication app, Credentials credentials, RegisterActs acts)
+    public static void Map(WebApplication app, Credentials credentials, RegisterActs acts, KnownPlaces places)
     {
         var group = WhistleApi.Group(app, "nodes");
-        group.MapGet("/nodes", async (
+        group.MapGet("/nodes", async Task<Results<Ok<List<NodeAnswer>>, NotFound<ApiError>>> (
             [Description("All tenants if not given.")] string? tenant,
             [Description("Archived ones instead of those in service.")] bool? archived,
             [Description("All clusters if not given.")] string? cluster, Caller caller, CancellationToken cancellation) =>
         {
+            if (await places.MistakeAsync(caller.Rights, tenant, cluster, cancellation) is { } unknown)
+                return WhistleApi.NotFound(unknown);
             var standing = await credentials.Register.StandingAsync(cancellation);
             return TypedResults.Ok((await credentials.NodesAsync(cancellation))
                 .Where(n => (tenant is null || n.Id.Tenant == tenant) && (cluster is null || n.Id.Cluster == cluster)

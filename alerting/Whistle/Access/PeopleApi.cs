@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Http.HttpResults;
 using Whistle.Detectors.Http;
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 
@@ -33,6 +34,21 @@ sealed record GrantRequest(Role Role, string? Tenant = null, string? Cluster = n
         : requests.Any(r => r.Cluster is "") ? "cluster: the name is empty. Leave it out to mean all of the tenant's clusters."
         : requests.Any(r => r.Tenant is null && r.Cluster is not null) ? "cluster: name its tenant too." : null;
 
+    /// <summary>
+    /// Why a role would count nowhere; null where it would count, or where it is not the caller's to give, which is said otherwise.
+    /// </summary>
+    public static async Task<string?> UnknownAsync(
+        KnownPlaces places, Rights rights, IEnumerable<GrantRequest> requests, CancellationToken cancellation)
+    {
+        foreach (var request in requests.Where(r => rights.SeesPartOf(r.ToGrant().Scope)))
+        {
+            if (await places.MistakeAsync(rights, request.Tenant, request.Cluster, cancellation, mayAdd: true) is { } mistake)
+                return mistake;
+        }
+
+        return null;
+    }
+
     public Grant ToGrant() => new(Role, AccessScope.Of(new ClusterId(Tenant ?? "", Cluster ?? "")));
 }
 
@@ -49,9 +65,10 @@ sealed record GrantAnswer(
 
 /// <param name="Issuer">Where they log in; null for a log-in here.</param>
 /// <param name="SeenAt">When their latest session was last used; null where none is open.</param>
+/// <param name="ResetUntil">How long the link works by which they choose again how to log in; null where none is open.</param>
 sealed record PersonAnswer(
     string Name, string? Email, string? Issuer, bool HasTwoFactor, DateTimeOffset? DisabledAt, DateTimeOffset? LockedUntil,
-    DateTimeOffset CreatedAt, DateTimeOffset? SeenAt, List<GrantAnswer> Grants);
+    DateTimeOffset CreatedAt, DateTimeOffset? SeenAt, DateTimeOffset? ResetUntil, List<GrantAnswer> Grants);
 
 /// <param name="Name">What they will be called; they choose if not given.</param>
 /// <param name="For">How long the link works, like 7d, which it is if not given.</param>
@@ -73,8 +90,9 @@ static class PeopleApi
     {
         var (people, invitations) = (app.Services.GetRequiredService<PeopleStore>(), app.Services.GetRequiredService<Invitations>());
         var group = WhistleApi.Group(app, "people").Needs(Permission.ManagePeople);
-        MapPeople(group, people, app.Services.GetRequiredService<Sessions>());
-        MapInvitations(group, people, invitations);
+        var places = app.Services.GetRequiredService<KnownPlaces>();
+        MapPeople(group, people, invitations, app.Services.GetRequiredService<Sessions>(), places);
+        MapInvitations(group, people, invitations, places);
     }
 
     /// <summary>What an outcome is over HTTP.</summary>
@@ -87,16 +105,22 @@ static class PeopleApi
         _ => TypedResults.NoContent(),
     };
 
-    static void MapPeople(RouteGroupBuilder group, PeopleStore people, Sessions sessions)
+    static void MapPeople(
+        RouteGroupBuilder group, PeopleStore people, Invitations invitations, Sessions sessions, KnownPlaces places)
     {
         group.MapGet("/people", async (Caller caller, CancellationToken cancellation) =>
-            TypedResults.Ok(await ListAsync(await caller.ActorAsync(cancellation), people, sessions, cancellation)))
+            TypedResults.Ok(await ListAsync(await caller.ActorAsync(cancellation), people, invitations, sessions, cancellation)))
             .WithName("listPeople").WithSummary("The people who can log in and have a grant where you manage people.");
         group.MapPost("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, GrantRequest request, Caller caller, CancellationToken cancellation) =>
-            GrantRequest.Mistake(request) is { } mistake ? WhistleApi.BadRequest(mistake)
-                : Answer(await people.GiveAsync(
-                    await caller.ActorAsync(cancellation), name, Concerned(caller, request.ToGrant()), cancellation)))
+        {
+            if (GrantRequest.Mistake(request) is { } mistake)
+                return WhistleApi.BadRequest(mistake);
+            var actor = await caller.ActorAsync(cancellation);
+            var grant = Concerned(caller, request.ToGrant());
+            return await GrantRequest.UnknownAsync(places, actor.Rights, [request], cancellation) is { } unknown
+                ? WhistleApi.BadRequest(unknown) : Answer(await people.GiveAsync(actor, name, grant, cancellation));
+        })
             .WithName("grant").WithSummary("Gives somebody a role.");
         group.MapDelete("/people/{name}/grants", async Task<Answered> (
             [Description("What they are called.")] string name, [Description("All tenants if not given.")] string? tenant,
@@ -121,7 +145,7 @@ static class PeopleApi
             .WithName("enablePerson").WithSummary("Lets somebody in again who was disabled or locked out.");
     }
 
-    static void MapInvitations(RouteGroupBuilder group, PeopleStore people, Invitations invitations)
+    static void MapInvitations(RouteGroupBuilder group, PeopleStore people, Invitations invitations, KnownPlaces places)
     {
         group.MapPost("/people/{name}/reset", async Task<AnsweredLink> (
             [Description("What they are called.")] string name, HttpRequest request, Caller caller, CancellationToken cancellation) =>
@@ -142,11 +166,15 @@ static class PeopleApi
                 return WhistleApi.BadDuration("for", body.For);
             if (GrantRequest.Mistake(body.Grants) is { } mistake)
                 return WhistleApi.BadRequest(mistake);
-            var (token, outcome) = await invitations.InviteAsync(
-                await caller.ActorAsync(cancellation), body.Name, [.. body.Grants.Select(g => Concerned(caller, g.ToGrant()))], lasts,
-                cancellation);
+            AuditAct.Current?.Subject = body.Name ?? "";
+            var actor = await caller.ActorAsync(cancellation);
+            List<Grant> grants = [.. body.Grants.Select(g => Concerned(caller, g.ToGrant()))];
+            if (await GrantRequest.UnknownAsync(places, actor.Rights, body.Grants, cancellation) is { } unknown)
+                return WhistleApi.BadRequest(unknown);
+            var (token, outcome) = await invitations.InviteAsync(actor, body.Name, grants, lasts, cancellation);
             return Link(request, token, lasts, outcome);
-        }).WithName("invite").WithSummary("Makes a link by which somebody new chooses how to log in, once.");
+        }).WithName("invite").WithSummary(
+            "Makes a link by which somebody new chooses how to log in, once; an earlier one for the same name ends.");
         group.MapDelete("/invitations/{id}", async (
             [Description("As the list has it.")] string id, Caller caller, CancellationToken cancellation) =>
             Answer(await invitations.RevokeAsync(await caller.ActorAsync(cancellation), id, cancellation)))
@@ -191,14 +219,16 @@ static class PeopleApi
     }
 
     static async Task<List<PersonAnswer>> ListAsync(
-        Actor actor, PeopleStore people, Sessions sessions, CancellationToken cancellation)
+        Actor actor, PeopleStore people, Invitations invitations, Sessions sessions, CancellationToken cancellation)
     {
+        var resets = await invitations.ResetsAsync(cancellation);
         var seen = (await sessions.AllAsync(cancellation)).GroupBy(s => s.Owner).ToDictionary(g => g.Key, g => g.Max(s => s.SeenAt));
         return
         [
             .. (await people.AllAsync(cancellation)).Where(actor.Sees).Select(p => new PersonAnswer(
                 p.Person.Name, p.Person.Email, p.Person.Outside?.Issuer, p.Person.HasTwoFactor, p.Person.DisabledAt, p.Person.LockedUntil,
                 p.Person.CreatedAt, seen.TryGetValue(p.Person.Identity, out var at) ? at : null,
+                resets.TryGetValue(p.Person.Id, out var until) ? until : null,
                 // What they have elsewhere is nobody's business here.
                 [.. p.Grants.Where(g => actor.Manages(g.Grant.Scope)).Select(GrantAnswer.Of)])),
         ];

@@ -18,12 +18,12 @@ namespace Whistle.Access;
 /// <summary>Tenants and clusters as things of their own.</summary>
 static class RegisterApi
 {
-    public static void Map(WebApplication app, FleetRegister register, RegisterActs acts, PeopleDirectory people)
+    public static void Map(WebApplication app, FleetRegister register, RegisterActs acts, PeopleDirectory people, KnownPlaces places)
     {
         var group = WhistleApi.Group(app, "tenants");
         MapTenants(group, register, people);
         MapTenantChanges(group, acts);
-        MapClusters(group, register);
+        MapClusters(group, register, places);
         MapClusterChanges(group, acts);
     }
 
@@ -74,12 +74,14 @@ static class RegisterApi
             .NeedsEverywhere(Permission.ManageTenants).WithName("unarchiveTenant").WithSummary("Takes an archived tenant back.");
     }
 
-    static void MapClusters(RouteGroupBuilder group, FleetRegister register)
+    static void MapClusters(RouteGroupBuilder group, FleetRegister register, KnownPlaces places)
     {
-        group.MapGet("/clusters", async (
+        group.MapGet("/clusters", async Task<Results<Ok<List<ClusterAnswer>>, NotFound<ApiError>>> (
             [Description("All tenants if not given.")] string? tenant,
             [Description("Archived ones instead of those in use.")] bool? archived, Caller caller, CancellationToken cancellation) =>
         {
+            if (await places.MistakeAsync(caller.Rights, tenant, null, cancellation) is { } unknown)
+                return WhistleApi.NotFound(unknown);
             var clusters = await register.ClustersAsync(cancellation);
             var standing = new FleetStanding(await register.TenantsAsync(cancellation), clusters, []);
             return TypedResults.Ok(clusters

@@ -4,6 +4,7 @@ using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 using Whistle.Detectors.Http;
+using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 
@@ -34,6 +35,7 @@ static class TokensApi
 
     public static void Map(WebApplication app)
     {
+        var places = app.Services.GetRequiredService<KnownPlaces>();
         var (tokens, people) = (app.Services.GetRequiredService<ApiTokens>(), app.Services.GetRequiredService<PeopleStore>());
         var group = WhistleApi.Group(app, "tokens").NeedsLogin(Own);
         group.MapGet("/tokens", async (Caller caller, CancellationToken cancellation) =>
@@ -49,8 +51,12 @@ static class TokensApi
                 return WhistleApi.BadDuration("for", request.For);
             if (GrantRequest.Mistake(request.Grants) is { } mistake)
                 return WhistleApi.BadRequest(mistake);
+            AuditAct.Current?.Subject = request.Name;
+            var actor = await caller.ActorAsync(cancellation);
+            if (await GrantRequest.UnknownAsync(places, actor.Rights, request.Grants, cancellation) is { } unknown)
+                return WhistleApi.BadRequest(unknown);
             var (token, made, outcome) = await tokens.MakeAsync(
-                await caller.ActorAsync(cancellation), request.Name, [.. request.Grants.Select(g => g.ToGrant())], lasts, cancellation);
+                actor, request.Name, [.. request.Grants.Select(g => g.ToGrant())], lasts, cancellation);
             return outcome is PeopleOutcome.Refused refused ? WhistleApi.BadRequest(refused.Reason)
                 : TypedResults.Ok(new MadeToken(token!, TokenAnswer.Of(made!, caller.Name)));
         }).WithName("makeToken").WithSummary("Makes an API token that acts in your name; answers it this once.");

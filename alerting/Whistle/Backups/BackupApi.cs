@@ -54,6 +54,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
     async Task<Results<Accepted<BackupAnswer>, BadRequest<ApiError>, Conflict<ApiError>>> StartAsync(
         BackupRequest request, CancellationToken cancellation)
     {
+        AuditAct.Current?.Subject = request.Folder;
         try
         {
             BackupTarget.Check(request.Folder, source.DataFolder);

@@ -13,12 +13,12 @@ static class DataFiles
     /// </summary>
     public const string AgentBuffer = "agent/buffer";
 
-    // The reserve has no content; the store's mark would be of another moment; and a lock belongs to its process.
+    // The reserve has no content; the store's mark would be of another moment; and a lock and where it listens belong to a process.
     static readonly string[] Others =
     [
         $"{Backup.Telemetry}/hot.", $"{Backup.Telemetry}/sealed/", $"{Backup.Telemetry}/spill/",
         $"{Backup.Telemetry}/{DuckDbStore.CommitsFile}", Backup.StateFile,
-        $"{AgentBuffer}/", "reserve/", RestoreMark.FileName, ServerLock.FileName,
+        $"{AgentBuffer}/", "reserve/", RestoreMark.FileName, ServerLock.FileName, Listening.FileName,
     ];
 
     /// <summary>Copied as it is: neither a database nor what belongs to this moment alone.</summary>

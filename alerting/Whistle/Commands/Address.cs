@@ -5,15 +5,6 @@ namespace Whistle.Commands;
 
 static class Address
 {
-    /// <summary>An option for an http address; where it is not given, the environment's or the server's usual one.</summary>
-    public static Option<Uri> Option(string name, string description, string variable) => new(name)
-    {
-        Description = description,
-        CustomParser = Parse,
-        DefaultValueFactory = result =>
-            Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? Parse(text, result) : WhistleOptions.UsualAddress,
-    };
-
     /// <summary>Null where neither the option nor the environment names one.</summary>
     public static Option<Uri?> Optional(string name, string description, string variable) => new(name)
     {

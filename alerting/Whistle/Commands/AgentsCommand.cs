@@ -28,7 +28,18 @@ static class AgentsCommand
             "WHISTLE_SERVER");
 
     static readonly Option<bool> Offline = new("--offline") { Description = "Works on the state in the data folder and asks no server." };
-    static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
+    static readonly Option<string> Tenant = new("--tenant")
+    {
+        Description = "Whose cluster it is. A tenant and a cluster that nobody knows are added.",
+        DefaultValueFactory = _ => Enrolment.DefaultTenant,
+    };
+
+    static readonly Option<string?> OfTenant =
+        new("--tenant") { Description = "Whose cluster it is; where it is not given, the only tenant that has it." };
+
+    static readonly Option<bool> Replace = new("--replace")
+    { Description = "A sender that has a token gets another, and what it has now ends. Without it, a node that is enrolled is refused." };
+
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
 
     static readonly Option<string?> OneNode = new("--node") { Description = "This node alone; all of the cluster if not given." };
@@ -45,8 +56,9 @@ static class AgentsCommand
         var command = new Command("agents", "Lists, enrols and revokes senders of telemetry.")
         {
             Verb(new Command("list", "Lists the nodes that should report.").Lists(), ListAsync, ListAsync),
-            Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node }, AddAsync, AddAsync),
-            Verb(new Command("revoke", "Revokes a sender's tokens.") { Tenant, Cluster, Node }, RevokeAsync, RevokeAsync),
+            Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node, Replace },
+                AddAsync, AddAsync),
+            Verb(new Command("revoke", "Revokes a sender's tokens.") { OfTenant, Cluster, Node }, RevokeAsync, RevokeAsync),
         };
         foreach (var verb in JoinTokenCommands.Build().Append(Rotate()))
             command.Subcommands.Add(verb);
@@ -91,7 +103,7 @@ static class AgentsCommand
         ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState,
         Func<ParseResult, ServerConnection, CancellationToken, Task> onServer, CancellationToken cancellation)
     {
-        var (address, held) = Where(arguments, options);
+        var (address, found, held) = Where(arguments, options);
         using var whileItWorks = held;
         if (address is null)
         {
@@ -104,7 +116,7 @@ static class AgentsCommand
             await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
         try
         {
-            using var server = new ServerConnection(address, arguments, options.DataFolder);
+            using var server = new ServerConnection(address, arguments, options.DataFolder, found);
             await onServer(arguments, server, cancellation);
         }
         catch (UnreachableException) when (!IsNamed(arguments))
@@ -121,14 +133,14 @@ static class AgentsCommand
         arguments.GetValue(Server) is not null || arguments.GetValue(ServerConnection.TokenFile) is not null;
 
     static Command Rotate() => ServerConnection.With(
-        new Command("rotate", "Asks agents to renew their credentials at their next request.") { Tenant, Cluster, OneNode },
+        new Command("rotate", "Asks agents to renew their credentials at their next request.") { OfTenant, Cluster, OneNode },
         async (arguments, server, cancellation) =>
         {
             var answer = await server.PostAsync(
                 "api/whistle/v1/agents/rotation",
                 new
                 {
-                    tenant = arguments.GetValue(Tenant),
+                    tenant = arguments.GetValue(OfTenant),
                     cluster = arguments.GetValue(Cluster),
                     node = arguments.GetValue(OneNode),
                 },
@@ -139,36 +151,50 @@ static class AgentsCommand
     /// <summary>
     /// The server to ask; null where the state is to be worked on, with the lock that keeps a server from starting in between.
     /// </summary>
-    static (Uri? Address, IDisposable? Held) Where(ParseResult arguments, WhistleOptions options)
+    static (Uri? Address, Listening? Found, IDisposable? Held) Where(ParseResult arguments, WhistleOptions options)
     {
         if (arguments.GetValue(Offline))
-            return (null, null);
+            return default;
         if (arguments.GetValue(Server) is { } named)
-            return (named, null);
+            return (named, null, null);
+        if (ServerConnection.Find(options.DataFolder) is { } found)
+            return (found.Local, found, null);
         if (arguments.GetValue(ServerConnection.TokenFile) is not null)
-            return (options.Local, null);
-        if (!Directory.Exists(options.DataFolder))
-            return (null, null);
+            return (options.Local, null, null);
+        // Not even a lock is made where there is nothing.
+        if (!HasState(options) || !Directory.Exists(options.DataFolder))
+            return default;
         try
         {
-            return (null, ServerLock.Take(options.DataFolder, "whistle agents"));
+            return (null, null, ServerLock.Take(options.DataFolder, "whistle agents"));
         }
         catch (FolderInUseException e)
         {
             // A command that has the lock for a moment does not touch enrolments.
-            return (e.IsServer ? options.Local : null, null);
+            return (e.IsServer ? options.Local : null, null, null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // Told by what follows, in terms of what was to be done.
-            return (null, null);
+            return default;
         }
     }
+
+    static bool HasState(WhistleOptions options) =>
+        options.UsesPostgreSql || ServerFolder.IsServers(options.DataFolder);
 
     static async Task OnStateAsync(
         ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState,
         CancellationToken cancellation)
     {
+        // Before the first start somebody may mean to make one; a typing error in --data must not.
+        if (!HasState(options) && !(arguments.GetValue(Offline) && arguments.CommandResult.Command.Name == "add"))
+        {
+            throw new CommandException(
+                $"There is no state in {options.DataFolder}. Start the server first (`whistle serve`), or name its data folder with "
+                + "--data. To enrol before the first start, use `whistle agents add --offline`.");
+        }
+
         if (ServerFolder.Prepare(options.DataFolder) is { } closed)
             Console.Error.WriteLine(closed);
         using var state = options.OpenState(verify: false);
@@ -177,16 +203,29 @@ static class AgentsCommand
         if (arguments.CommandResult.Command.Name == "list")
             await onState(arguments, credentials, cancellation);
         else
-            await RecordAsync(arguments, new(state, TimeProvider.System), () => onState(arguments, credentials, cancellation));
+            await RecordAsync(
+                await SenderOfAsync(arguments, credentials, cancellation), arguments, new(state, TimeProvider.System),
+                () => onState(arguments, credentials, cancellation));
+    }
+
+    static async Task<EnrolledSender> SenderOfAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
+    {
+        var (cluster, node) = (arguments.GetValue(Cluster)!, arguments.GetValue(Node));
+        if (arguments.CommandResult.Command.Name == "add")
+            return new(new(arguments.GetValue(Tenant)!, cluster), node);
+        var (tenant, several) = await Enrolment.TenantAsync(
+            credentials, Rights.Everything, arguments.GetValue(OfTenant), s => s.ClusterId.Cluster == cluster && s.Node == node,
+            cancellation);
+        return several is null ? new(new(tenant, cluster), node) : throw new CommandException(several);
     }
 
     // As the server would have written it.
-    static Task<bool> RecordAsync(ParseResult arguments, AuditLog audit, Func<Task> work) => audit.RecordAsync(
+    static Task<bool> RecordAsync(EnrolledSender sender, ParseResult arguments, AuditLog audit, Func<Task> work) => audit.RecordAsync(
         new AuditAct(
             new("operator", PeopleDirectory.Local, ""), arguments.CommandResult.Command.Name == "add" ? "enrol-agent" : "revoke-agent")
         {
-            Scope = () => AccessScope.Of(ClusterOf(arguments)),
-            Subject = arguments.GetValue(Node) ?? "",
+            Scope = () => AccessScope.Of(sender.ClusterId),
+            Subject = $"{sender}",
             Details = """{"by":"the command line, on the state"}""",
         },
         async () =>
@@ -229,33 +268,53 @@ static class AgentsCommand
         ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view));
     }
 
-    static ClusterId ClusterOf(ParseResult arguments) => new(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!);
-
     static async Task AddAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
         PrivateOutput.Close();
-        Console.WriteLine(await credentials.EnrollAsync(ClusterOf(arguments), arguments.GetValue(Node), cancellation));
+        var sender = await SenderOfAsync(arguments, credentials, cancellation);
+        var isNew = await Enrolment.IsNewAsync(credentials, sender.ClusterId, cancellation);
+        var (token, refusal) = await credentials.EnrollAsync(sender.ClusterId, sender.Node, arguments.GetValue(Replace), cancellation);
+        Print(refusal is null ? token! : throw new CommandException(refusal), isNew, sender.ClusterId);
     }
 
     static async Task AddAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
         PrivateOutput.Close();
-        var body = new { tenant = arguments.GetValue(Tenant), cluster = arguments.GetValue(Cluster), node = arguments.GetValue(Node) };
-        Console.WriteLine((await server.PostAsync(Root, body, cancellation)).Text("token"));
+        var cluster = new ClusterId(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!);
+        var body = new
+        {
+            tenant = cluster.Tenant,
+            cluster = cluster.Cluster,
+            node = arguments.GetValue(Node),
+            replace = arguments.GetValue(Replace),
+        };
+        var answer = await server.PostAsync(Root, body, cancellation);
+        Print(answer.Text("token"), answer.Text("isNewCluster") is "True", cluster);
     }
+
+    static void Print(string token, bool isNew, ClusterId cluster)
+    {
+        if (isNew)
+            Console.Error.WriteLine(NewCluster(cluster));
+        Console.WriteLine(token);
+    }
+
+    /// <summary>A typing error makes a cluster that nobody means.</summary>
+    internal static string NewCluster(ClusterId cluster) =>
+        $"The cluster {cluster} was not known, and is added. If that is a typing error: whistle clusters archive {cluster.Cluster} "
+        + $"--tenant {cluster.Tenant}";
 
     static async Task RevokeAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
     {
-        var sender = new EnrolledSender(ClusterOf(arguments), arguments.GetValue(Node));
+        var sender = await SenderOfAsync(arguments, credentials, cancellation);
         var (count, mistake) = await Enrolment.RevokeAsync(credentials, sender, Rights.Everything, cancellation);
         PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake));
     }
 
     static async Task RevokeAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
-        var node = arguments.GetValue(Node) is { } name ? $"&node={Uri.EscapeDataString(name)}" : "";
-        var path = $"{Root}?tenant={Uri.EscapeDataString(arguments.GetValue(Tenant)!)}&cluster="
-            + $"{Uri.EscapeDataString(arguments.GetValue(Cluster)!)}{node}";
-        PrintRevoked((await server.DeleteAsync(path, cancellation)).Text("revoked"));
+        var query = EntryOptions.Query(
+            ("tenant", arguments.GetValue(OfTenant)), ("cluster", arguments.GetValue(Cluster)), ("node", arguments.GetValue(Node)));
+        PrintRevoked((await server.DeleteAsync($"{Root}{query}", cancellation)).Text("revoked"));
     }
 }

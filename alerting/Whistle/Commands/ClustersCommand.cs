@@ -1,5 +1,7 @@
 using System.CommandLine;
 
+using Whistle.Inventory;
+
 namespace Whistle.Commands;
 
 /// <summary>The clusters that are watched.</summary>
@@ -10,6 +12,9 @@ static class ClustersCommand
     static readonly Argument<string> Id = new("id") { Description = "The label cluster of its telemetry." };
     static readonly Argument<string> NewName = new("name") { Description = "What it is called from now on." };
     static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
+    static readonly Option<string?> Having =
+        new("--tenant") { Description = "Whose cluster it is; where it is not given, the only tenant that has it." };
+
     static readonly Option<string?> OfTenant = new("--tenant") { Description = "Those of this tenant alone." };
     static readonly string[] Header = ["TENANT", "CLUSTER", "NAME", "LABELS", "CONTACTS", "ADDED", "NOTES"];
 
@@ -32,49 +37,62 @@ static class ClustersCommand
                         labels = EntryOptions.Labels(arguments),
                     },
                     cancellation);
-                Console.WriteLine($"Cluster {Words(arguments)} is added.");
+                Console.WriteLine($"Cluster {arguments.GetValue(Tenant)}/{arguments.GetValue(Id)} is added.");
             }),
-        ServerConnection.With(new Command("show", "Shows a cluster.") { Id, Tenant }.Shows(), ShowAsync),
+        ServerConnection.With(new Command("show", "Shows a cluster.") { Id, Having }.Shows(), ShowAsync),
         ServerConnection.With(
-            new Command("rename", "Gives a cluster another name; its id stays.") { Id, NewName, Tenant },
+            new Command("rename", "Gives a cluster another name; its id stays.") { Id, NewName, Having },
             async (arguments, server, cancellation) =>
             {
-                await server.PatchAsync(PathOf(arguments), new { name = arguments.GetValue(NewName) }, cancellation);
-                Console.WriteLine($"Cluster {Words(arguments)} is called {arguments.GetValue(NewName)} now.");
+                var id = await IdOfAsync(arguments, server, cancellation);
+                await server.PatchAsync(PathOf(id), new { name = arguments.GetValue(NewName) }, cancellation);
+                Console.WriteLine($"Cluster {id} is called {arguments.GetValue(NewName)} now.");
             }),
         ServerConnection.With(
-            EntryOptions.With(new Command("edit", "Changes contacts, notes and labels of a cluster.") { Id, Tenant }).ChangesSomething(),
+            EntryOptions.With(new Command("edit", "Changes contacts, notes and labels of a cluster.") { Id, Having }).ChangesSomething(),
             async (arguments, server, cancellation) =>
             {
-                await server.PatchAsync(PathOf(arguments), EntryOptions.Change(arguments), cancellation);
-                Console.WriteLine($"Cluster {Words(arguments)} is changed.");
+                var id = await IdOfAsync(arguments, server, cancellation);
+                await server.PatchAsync(PathOf(id), EntryOptions.Change(arguments), cancellation);
+                Console.WriteLine($"Cluster {id} is changed.");
             }),
         Archive("archive", "Refuses telemetry and new senders of a cluster; its history stays.", "archived. Its senders are refused"),
         Archive("unarchive", "Takes an archived cluster back.", "in use again. Its senders are heard"),
     };
 
     static Command Archive(string verb, string description, string done) =>
-        ServerConnection.With(new Command(verb, description) { Id, Tenant }, async (arguments, server, cancellation) =>
+        ServerConnection.With(new Command(verb, description) { Id, Having }, async (arguments, server, cancellation) =>
         {
-            await server.PostAsync($"{PathOf(arguments)}/{verb}", null, cancellation);
-            Console.WriteLine($"Cluster {Words(arguments)} is {done} within seconds.");
+            var id = await IdOfAsync(arguments, server, cancellation);
+            await server.PostAsync($"{PathOf(id)}/{verb}", null, cancellation);
+            Console.WriteLine($"Cluster {id} is {done} within seconds.");
         });
 
-    static string Words(ParseResult arguments) => $"{arguments.GetValue(Tenant)}/{arguments.GetValue(Id)}";
+    static async Task<ClusterId> IdOfAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var id = arguments.GetValue(Id)!;
+        return new(
+            arguments.GetValue(Having) ?? await OnlyTenant.OfAsync(
+                server, [Root, $"{Root}{EntryOptions.Query(("archived", "true"))}"], c => c.Text("id") == id, $"a cluster {id}",
+                cancellation),
+            id);
+    }
 
-    static string PathOf(ParseResult arguments) =>
-        $"{Root}/{ServerConnection.Part(arguments.GetValue(Tenant)!)}/{ServerConnection.Part(arguments.GetValue(Id)!)}";
+    static string PathOf(ClusterId id) => $"{Root}/{ServerConnection.Part(id.Tenant)}/{ServerConnection.Part(id.Cluster)}";
 
     static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
         var archived = arguments.GetValue(EntryOptions.Archived);
         var query = EntryOptions.Query(("tenant", arguments.GetValue(OfTenant)), ("archived", archived ? "true" : null));
         var answer = await server.GetAsync($"{Root}{query}", cancellation);
-        ListOutput.Write(arguments, answer, server.Now, view => new(Header, [.. answer.EnumerateArray().Select(c => new[]
-        {
-            c.Text("tenant"), c.Text("id"), c.Text("name"), EntryOptions.Pairs(c), EntryOptions.Joined(c, "contacts"),
-            c.Time("addedAt", view), c.Text("notes"),
-        })])
+        ListOutput.Write(arguments, answer, server.Now, view => new([.. Header, .. EntryOptions.ArchivedHeader(archived)],
+        [
+            .. answer.EnumerateArray().Select(c => (string[])
+            [
+                c.Text("tenant"), c.Text("id"), c.Text("name"), EntryOptions.Pairs(c), EntryOptions.Joined(c, "contacts"),
+                c.Time("addedAt", view), c.Text("notes"), .. EntryOptions.ArchivedCells(c, archived, view),
+            ]),
+        ])
         {
             Wide = ["ADDED", "NOTES"],
             Spare = ["CONTACTS", "LABELS"],
@@ -84,7 +102,7 @@ static class ClustersCommand
 
     static async Task ShowAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
-        var answer = await server.GetAsync(PathOf(arguments), cancellation);
+        var answer = await server.GetAsync(PathOf(await IdOfAsync(arguments, server, cancellation)), cancellation);
         JsonOutput.Write(arguments, answer, cluster => EntryOptions.Print(
             ("Cluster", $"{cluster.Text("tenant")}/{cluster.Text("id")}"), ("Name", cluster.Text("name")),
             ("Added", EntryOptions.History(cluster, View.Of(arguments, server.Now))),

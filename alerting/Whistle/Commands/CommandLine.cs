@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 
 using Whistle.Printing;
 
@@ -82,11 +83,33 @@ static class CommandLine
     {
         // That a verb is missing follows from one that is not known.
         var isKnown = parsed.UnmatchedTokens.Count == 0;
-        foreach (var message in parsed.Errors.Select(e => e.Message).Distinct().Where(m => isKnown || m != NoCommand))
+        foreach (var message in parsed.Errors.Select(Words).Distinct().Where(m => isKnown || m != NoCommand))
             error.WriteLine(Printable.Of(message));
         foreach (var nearest in parsed.UnmatchedTokens.Select(t => Nearest(t, command)).OfType<string>())
             error.WriteLine($"Did you mean {nearest}?");
     }
+
+    // In one line, and in the words of whoever types.
+    internal static string Words(ParseError error)
+    {
+        if (error.Message.Contains("as expected type", StringComparison.Ordinal)
+            && error.SymbolResult is { Tokens: [var wrong, ..] } result)
+        {
+            var (name, type) = result switch
+            {
+                OptionResult { Option: var option } => (option.Name, option.ValueType),
+                ArgumentResult { Argument: var argument } => (argument.Name, argument.ValueType),
+                _ => ("", typeof(object)),
+            };
+            return $"{name}: \"{wrong.Value}\" is not {Words(Nullable.GetUnderlyingType(type) ?? type)}.";
+        }
+
+        var lines = error.Message.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return lines.Length < 2 ? error.Message : $"{lines[0]} {string.Join(", ", lines[1..])}.";
+    }
+
+    static string Words(Type type) =>
+        type == typeof(bool) ? "true or false" : type == typeof(int) || type == typeof(long) ? "a whole number" : "a number";
 
     static string? Nearest(string word, Command command)
     {
@@ -127,7 +150,11 @@ static class CommandLine
                 output.WriteLine($"  {line}");
             output.WriteLine();
             if (command is RootCommand)
-                output.WriteLine("Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers.\n");
+            {
+                output.WriteLine("Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no server answers; "
+                    + "4 of `health`: degraded; 70 of `serve`: start it again.\n");
+            }
+
             return result;
         }
     }

@@ -93,6 +93,13 @@ static class EntryOptions
         }
     }
 
+    /// <summary>What a list of archived ones has more.</summary>
+    public static string[] ArchivedHeader(bool archived) => archived ? ["ARCHIVED", "BY"] : [];
+
+    // A cluster may be archived by its tenant alone, and what one may not see of it is left out.
+    public static string[] ArchivedCells(JsonElement of, bool archived, View view) =>
+        archived ? [of.Time("archivedAt", view), of.Text("archivedBy")] : [];
+
     public static string History(JsonElement of, View view)
     {
         var by = of.Text("source") is "enrolment" ? "by the first enrolment" : $"by {of.Text("addedBy")}";

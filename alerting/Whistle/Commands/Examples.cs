@@ -63,7 +63,11 @@ static class Examples
         ["nodes unarchive"] = ["whistle nodes unarchive node-7 --cluster prod-1"],
         ["agents rotate"] = ["whistle agents rotate --cluster prod-1", "whistle agents rotate --cluster prod-1 --node node-7"],
         ["agents list"] = ["whistle agents list", "whistle agents list --output csv"],
-        ["agents add"] = ["whistle agents add --cluster prod-1 --node node-7 > node-7.token", "whistle agents add --cluster prod-2"],
+        ["agents add"] =
+        [
+            "whistle agents add --cluster prod-1 --node node-7 > node-7.token", "whistle agents add --cluster prod-2",
+            "whistle agents add --cluster prod-1 --node node-7 --replace > node-7.token",
+        ],
         ["agents revoke"] = ["whistle agents revoke --cluster prod-1 --node node-7"],
         ["agents join-token"] = ["whistle agents join-token --cluster prod-1 --uses 50 --for 24h"],
         ["agents join-tokens"] = ["whistle agents join-tokens"],

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json;
 
+using Whistle.Access;
+
 namespace Whistle.Commands;
 
 /// <summary>Tokens that nodes enrol themselves with.</summary>
@@ -8,7 +10,12 @@ static class JoinTokenCommands
 {
     const string Root = "api/whistle/v1/join-tokens";
 
-    static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
+    static readonly Option<string> Tenant = new("--tenant")
+    {
+        Description = "Whose cluster it is. A tenant and a cluster that nobody knows are added.",
+        DefaultValueFactory = _ => Enrolment.DefaultTenant,
+    };
+
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
 
     static readonly Option<int> Uses =
@@ -57,12 +64,16 @@ static class JoinTokenCommands
         var token = answer.Text("token");
         var fingerprint = answer.Text("authorityFingerprint") is { Length: > 0 } digits ? $" --ca-fingerprint {digits}" : "";
         // The token alone is the answer; a script takes it from there.
-        await Console.Error.WriteLineAsync(answer.Text("server") is { Length: > 0 } address
-            ? "Put the token into a file join.token on each node, mode 0600, and run there as root:\n"
-                + $"whistle-agent enroll --server {address}{fingerprint} --join-token-file join.token\n"
-                + "If nodes do not know that name, put one that they know into the setting Names."
-            : "The server itself listens on the loopback alone. For other machines, give the address of the proxy before it, or start it "
-                + "with --listen https://0.0.0.0:9443 beside --listen http://127.0.0.1:9480.");
+        var onlyHere = answer.Text("onlyHere") is "True";
+        await Console.Error.WriteLineAsync(
+            $"Put the token into a file join.token on {(onlyHere ? "this machine" : "each node")}, mode 0600, and run there as root:\n"
+            + $"whistle-agent enroll --server {answer.Text("server")}{fingerprint} --join-token-file join.token\n"
+            + (onlyHere
+                ? "The server itself listens on the loopback alone. For other machines, give the address of the proxy before it, or start "
+                    + "it with --listen https://0.0.0.0:9443 beside --listen http://127.0.0.1:9480."
+                : "If nodes do not know that name, put one that they know into the setting Names."));
+        if (answer.Text("isNewCluster") is "True")
+            await Console.Error.WriteLineAsync(AgentsCommand.NewCluster(new(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!)));
         Console.WriteLine(token);
     }
 

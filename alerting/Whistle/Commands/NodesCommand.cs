@@ -14,7 +14,9 @@ static class NodesCommand
 
     static readonly Argument<string> Node = new("node") { Description = "Its name in the cluster." };
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
-    static readonly Option<string> Tenant = new("--tenant") { Description = "Whose cluster it is.", DefaultValueFactory = _ => "default" };
+    static readonly Option<string?> Tenant =
+        new("--tenant") { Description = "Whose cluster it is; where it is not given, the only tenant that has the node." };
+
     static readonly Option<string?> OfCluster = new("--cluster") { Description = "Those of this cluster alone." };
     static readonly Option<string?> OfTenant = new("--tenant") { Description = "Those of this tenant alone." };
 
@@ -25,22 +27,47 @@ static class NodesCommand
         ServerConnection.With(
             new Command("list", "Lists the nodes in service.") { OfTenant, OfCluster, EntryOptions.Archived }.Lists(), ListAsync),
         ServerConnection.With(new Command("show", "Shows a node.") { Node, Cluster, Tenant }.Shows(), ShowAsync),
-        Archive(
-            "archive", "Takes a node out of service: its silence raises no signal, and its history stays.",
-            "archived. Its reports are refused within seconds; stop its agent"),
-        Archive("unarchive", "Takes an archived node back into service.", "in service again"),
+        ServerConnection.With(
+            new Command("archive", "Takes a node out of service: its silence raises no signal, and its history stays.")
+            { Node, Cluster, Tenant },
+            async (arguments, server, cancellation) =>
+            {
+                var id = await IdOfAsync(arguments, server, cancellation);
+                await server.PostAsync($"{PathOf(id)}/archive", null, cancellation);
+                Console.WriteLine($"Node {id} is archived. Its reports are refused within seconds; stop its agent.");
+            }),
+        ServerConnection.With(
+            new Command("unarchive", "Takes an archived node back into service.") { Node, Cluster, Tenant }, UnarchiveAsync),
     };
 
-    static Command Archive(string verb, string description, string done) =>
-        ServerConnection.With(new Command(verb, description) { Node, Cluster, Tenant }, async (arguments, server, cancellation) =>
-        {
-            await server.PostAsync($"{PathOf(arguments)}/{verb}", null, cancellation);
-            Console.WriteLine($"Node {arguments.GetValue(Tenant)}/{arguments.GetValue(Cluster)}/{arguments.GetValue(Node)} is {done}.");
-        });
+    static async Task UnarchiveAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var id = await IdOfAsync(arguments, server, cancellation);
+        // As soon as it is not archived, one without a credential is no node any more.
+        var node = await server.GetAsync(PathOf(id), cancellation);
+        await server.PostAsync($"{PathOf(id)}/unarchive", null, cancellation);
+        var lacks = node.Time("enrolledAt") is null ? "has no credential"
+            : node.Time("credentialEndsAt") <= server.Now ? "its credential has ended" : null;
+        Console.WriteLine(lacks is null ? $"Node {id} is in service again." : $"Node {id} is archived no more, but {lacks}: enrol it with "
+            + $"`whistle agents join-token --cluster {id.Cluster} --tenant {id.Tenant} --replace`.");
+    }
 
-    static string PathOf(ParseResult arguments) =>
-        $"{Root}/{ServerConnection.Part(arguments.GetValue(Tenant)!)}/{ServerConnection.Part(arguments.GetValue(Cluster)!)}/"
-        + ServerConnection.Part(arguments.GetValue(Node)!);
+    static async Task<NodeId> IdOfAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
+    {
+        var (cluster, node) = (arguments.GetValue(Cluster)!, arguments.GetValue(Node)!);
+        return new(
+            arguments.GetValue(Tenant) ?? await OnlyTenant.OfAsync(
+                server,
+                [
+                    $"{Root}{EntryOptions.Query(("cluster", cluster))}",
+                    $"{Root}{EntryOptions.Query(("cluster", cluster), ("archived", "true"))}",
+                ],
+                n => n.Text("node") == node, $"a node {node} in a cluster {cluster}", cancellation),
+            cluster, node);
+    }
+
+    static string PathOf(NodeId id) =>
+        $"{Root}/{ServerConnection.Part(id.Tenant)}/{ServerConnection.Part(id.Cluster)}/{ServerConnection.Part(id.Node)}";
 
     static async Task ListAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
@@ -62,7 +89,7 @@ static class NodesCommand
 
     static async Task ShowAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
-        var answer = await server.GetAsync(PathOf(arguments), cancellation);
+        var answer = await server.GetAsync(PathOf(await IdOfAsync(arguments, server, cancellation)), cancellation);
         JsonOutput.Write(arguments, answer, node =>
         {
             var view = View.Of(arguments, server.Now);

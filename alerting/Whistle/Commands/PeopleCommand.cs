@@ -26,7 +26,9 @@ static class PeopleCommand
     {
         ServerConnection.WithList(new Command("list", "Lists the people who can log in."), Root, Table),
         ServerConnection.With(
-            GrantOptions.With(new Command("invite", "Prints a link by which somebody chooses how to log in, once.") { NewName, For }),
+            GrantOptions.With(
+                new Command("invite", "Prints a link by which somebody chooses how to log in, once; an earlier one for that name ends.")
+                { NewName, For }),
             InviteAsync),
         ServerConnection.WithList(
             new Command("invitations", "Lists the invitations that nobody has used yet."), Invitations, InvitationTable),
@@ -102,6 +104,7 @@ static class PeopleCommand
     static string State(JsonElement person, View view) =>
         person.Time("disabledAt") is not null ? "disabled"
         : person.Time("lockedUntil") is { } until && until > view.Now ? $"locked until {view.Clock(until)}"
+        : person.Time("resetUntil") is { } reset ? $"reset link until {view.Clock(reset)}"
         : person.Text("issuer") is { Length: > 0 } issuer ? $"logs in at {issuer}" : "";
 
     static Listing InvitationTable(JsonElement invitations, View view) =>

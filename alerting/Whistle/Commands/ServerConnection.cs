@@ -18,8 +18,9 @@ sealed class ServerConnection : IDisposable
 {
     const string TokenVariable = "WHISTLE_TOKEN_FILE";
 
-    static readonly Option<Uri> Server = Address.Option(
-        "--server", "The server's address; WHISTLE_SERVER where that is set.", "WHISTLE_SERVER");
+    static readonly Option<Uri?> Server = Address.Optional(
+        "--server", "The server's address; WHISTLE_SERVER where that is set, else where the server on the data folder listens.",
+        "WHISTLE_SERVER");
     public static readonly Option<string> Data = DataFolder.Option(
         "The server's data folder, which contains its token; WHISTLE_DATA where that is set.");
 
@@ -48,22 +49,37 @@ sealed class ServerConnection : IDisposable
 
     readonly HttpClient _http;
 
+    /// <param name="found">What the data folder says of the server, where that led to it.</param>
     /// <exception cref="CommandException">There is no token, or what shall prove the server will not do.</exception>
-    public ServerConnection(Uri server, ParseResult arguments, string folder)
+    public ServerConnection(Uri server, ParseResult arguments, string folder, Listening? found = null)
     {
         var file = arguments.GetValue(TokenFile);
-        var trust = TrustOf(server, arguments, folder);
+        var trust = TrustOf(server, arguments, folder, found);
         if (trust.Errors(server).FirstOrDefault() is { } fault)
             throw new UsageException(fault);
         var token = file is null ? TokenOf(folder) : TokenIn(file);
-        var handler = new SocketsHttpHandler { UseProxy = !server.IsLoopback };
+        var handler = new SocketsHttpHandler { UseProxy = !server.IsLoopback && found is null };
         trust.Apply(handler);
         _http = new HttpClient(handler) { BaseAddress = server, Timeout = TimeSpan.FromMinutes(2) };
         _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
     }
 
+    /// <summary>Where the server of the data folder says that it listens; null where none runs.</summary>
+    /// <exception cref="CommandException">What it says cannot be believed.</exception>
+    internal static Listening? Find(string folder)
+    {
+        try
+        {
+            return Listening.Read(folder);
+        }
+        catch (SecretException e)
+        {
+            throw new CommandException($"{e.Message} Or name the server's address with --server.");
+        }
+    }
+
     // On the server's own machine its folder has what proves it.
-    static ServerTrust TrustOf(Uri server, ParseResult arguments, string folder)
+    static ServerTrust TrustOf(Uri server, ParseResult arguments, string folder, Listening? found)
     {
         // The variables may be set for another server.
         if (server.Scheme == Uri.UriSchemeHttp)
@@ -74,6 +90,18 @@ sealed class ServerConnection : IDisposable
             fingerprint = null;
         else if (arguments.GetResult(Fingerprint) is { Implicit: false } && arguments.GetResult(Authority) is null or { Implicit: true })
             file = null;
+        // The variables may be set for another server.
+        var isTyped = arguments.GetResult(Authority) is { Implicit: false } || arguments.GetResult(Fingerprint) is { Implicit: false };
+        if (found is not null && !isTyped)
+        {
+            return new()
+            {
+                Fingerprint = found.Fingerprint ?? throw new CommandException(
+                    $"{Listening.FileName} in {folder} does not say what proves {server}. Start the server again, or name its "
+                    + "fingerprint with --ca-fingerprint."),
+            };
+        }
+
         var own = Path.Combine(folder, ServerFolder.AuthorityForOthers);
         return (file ?? fingerprint) is null && server.IsLoopback && File.Exists(own)
             ? new() { AuthorityFile = own }
@@ -155,7 +183,10 @@ sealed class ServerConnection : IDisposable
         {
             try
             {
-                using var connection = new ServerConnection(arguments.GetValue(Server)!, arguments, arguments.GetValue(Data)!);
+                var (named, folder) = (arguments.GetValue(Server), arguments.GetValue(Data)!);
+                var found = named is null ? Find(folder) : null;
+                using var connection = new ServerConnection(
+                    named ?? found?.Local ?? WhistleOptions.UsualAddress, arguments, folder, found);
                 return await work(arguments, connection, cancellation);
             }
             catch (CommandException e)
@@ -270,11 +301,12 @@ sealed class ServerConnection : IDisposable
         }
         catch (HttpRequestException e) when (e.InnerException is AuthenticationException)
         {
-            throw new CommandException($"The server at {_http.BaseAddress} is not proven{ServerTrust.Cause(e)}");
+            throw new CommandException(ServerTrust.Explanation(_http.BaseAddress!, e)!);
         }
         catch (HttpRequestException e)
         {
-            throw new UnreachableException($"The server at {_http.BaseAddress} does not answer ({e.Message}{ServerTrust.Cause(e)}). "
+            throw new UnreachableException(ServerTrust.Explanation(_http.BaseAddress!, e) is { } explanation ? explanation
+                : $"The server at {_http.BaseAddress} does not answer ({e.Message}). "
                 + "Start it with `whistle serve`; if it listens elsewhere, name its address with --server or WHISTLE_SERVER.");
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)

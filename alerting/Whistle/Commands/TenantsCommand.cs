@@ -103,11 +103,14 @@ static class TenantsCommand
     {
         var archived = arguments.GetValue(EntryOptions.Archived);
         var answer = await server.GetAsync($"{Root}{EntryOptions.Query(("archived", archived ? "true" : null))}", cancellation);
-        ListOutput.Write(arguments, answer, server.Now, view => new(Header, [.. answer.EnumerateArray().Select(t => new[]
-        {
-            t.Text("id"), t.Text("name"), EntryOptions.Joined(t, "contacts"), EntryOptions.Pairs(t), Limits(t), t.Time("addedAt", view),
-            t.Text("notes"),
-        })])
+        ListOutput.Write(arguments, answer, server.Now, view => new([.. Header, .. EntryOptions.ArchivedHeader(archived)],
+        [
+            .. answer.EnumerateArray().Select(t => (string[])
+            [
+                t.Text("id"), t.Text("name"), EntryOptions.Joined(t, "contacts"), EntryOptions.Pairs(t), Limits(t),
+                t.Time("addedAt", view), t.Text("notes"), .. EntryOptions.ArchivedCells(t, archived, view),
+            ]),
+        ])
         {
             Wide = ["ADDED", "NOTES"],
             Spare = ["LABELS", "CONTACTS"],

@@ -46,16 +46,17 @@ static class HostStage
             .AddSingleton(options.Enrolment)
             .AddSingleton(s => new FleetRegister(
                 s.GetRequiredService<StateDatabase>(), options.Time, options.Enrolment, options.Retention))
-            .AddSingleton<Credentials>().AddSingleton<RegisterActs>().AddSingleton<CredentialWatch>()
+            .AddSingleton<Credentials>().AddSingleton<RegisterActs>().AddSingleton<KnownPlaces>().AddSingleton<CredentialWatch>()
             .AddSingleton(s => new ResourceCheck(s.GetRequiredService<CredentialWatch>().LookAsync))
             .AddSingleton<RefusedSenders>().AddCallers(folder.Access.Token, options.LogIn)
             .AddSingleton<AuditLog>().AddSingleton<AuditWatch>().AddHostedService(s => s.GetRequiredService<AuditWatch>())
             .AddSingleton(Metrics.NewCustomRegistry())
             .AddSingleton<IMetricFactory>(s => Metrics.WithCustomRegistry(s.GetRequiredService<CollectorRegistry>()))
             .AddSingleton(new HealthBoard(options.Time)).AddSingleton<PassWatch>().AddSingleton<ProcessWatch>()
-            .AddSingleton<ServerLockWatch>()
+            .AddSingleton<ServerLockWatch>().AddSingleton<ListeningFile>()
             .AddSingleton(s => ResourceCheck.Of(() => _ = s.GetRequiredService<ProcessWatch>().Shortage))
             .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ServerLockWatch>().Look))
+            .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ListeningFile>().Look))
             .AddSingleton(s => new BackupSource(
                 options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
             .AddSingleton<PasskeyLogIn>().AddSingleton<BackupApi>().AddSingleton<LocalAgent>().AddHostedService<SessionWatch>();
@@ -101,9 +102,11 @@ static class HostStage
             app, app.Services.GetRequiredService<Credentials>(), app.Services.GetRequiredService<ControlStore>(),
             app.Services.GetRequiredService<WhistleOptions>());
         var acts = app.Services.GetRequiredService<RegisterActs>();
-        RegisterApi.Map(app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleDirectory>());
-        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>(), acts);
-        AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>());
+        var places = app.Services.GetRequiredService<KnownPlaces>();
+        RegisterApi.Map(
+            app, app.Services.GetRequiredService<FleetRegister>(), acts, app.Services.GetRequiredService<PeopleDirectory>(), places);
+        NodesApi.Map(app, app.Services.GetRequiredService<Credentials>(), acts, places);
+        AuditApi.Map(app, app.Services.GetRequiredService<AuditLog>(), places);
         app.MapPost("/-/reload", ReloadAsync).NeedsEverywhere(Permission.ManageServer);
         BackupApi.Map(app, app.Services.GetRequiredService<BackupApi>());
         ApiDocument.Map(app);

@@ -67,6 +67,11 @@ sealed class CertificateSource
     /// <summary>The fingerprint of the server's own authority; null where the certificate is from elsewhere.</summary>
     public string? AuthorityFingerprint => _authority is null ? null : ServerTrust.FingerprintOf(_authority.Certificate);
 
+    /// <summary>
+    /// The fingerprint that a connection to this server can be proven by: of its own authority, or of the certificate itself.
+    /// </summary>
+    public string ProvenBy => AuthorityFingerprint ?? ServerTrust.FingerprintOf(_current.Leaf);
+
     /// <summary>Looks for another certificate, and how long this one counts.</summary>
     public void Look()
     {

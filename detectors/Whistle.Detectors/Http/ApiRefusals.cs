@@ -87,7 +87,13 @@ static class ApiRefusals
     static string Members(JsonTypeInfo body)
     {
         var (needed, others) = (Names(body.Properties.Where(IsNeeded)), Names(body.Properties.Where(p => !IsNeeded(p))));
-        return $"with {needed}{(others.Length > 0 ? $", and where wanted {others}" : "")}";
+        return (needed, others) switch
+        {
+            ({ Length: 0 }, { Length: 0 }) => "without members",
+            ({ Length: 0 }, _) => $"with any of {others}",
+            (_, { Length: 0 }) => $"with {needed}",
+            _ => $"with {needed}, and where wanted {others}",
+        };
     }
 
     static string Names(IEnumerable<JsonPropertyInfo> properties) => string.Join(", ", properties.Select(p => p.Name));

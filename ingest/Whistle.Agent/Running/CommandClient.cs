@@ -121,7 +121,7 @@ sealed class CommandClient : IDisposable
         }
         catch (HttpRequestException e)
         {
-            return (new SendOutcome.Retryable($"{address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}"), null);
+            return (new SendOutcome.Retryable(ServerTrust.Words(address, e)), null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {

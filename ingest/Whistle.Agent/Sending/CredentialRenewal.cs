@@ -57,6 +57,34 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
             || (isRefused && await TryAsync(GoBackAsync, file, cancellation).ConfigureAwait(false));
     }
 
+    /// <summary>Asks whether the server takes what the file holds, or what the agent would try in its place; nothing is renewed.</summary>
+    /// <returns>OK where it does; else how it refuses what the file holds, with its reason.</returns>
+    /// <exception cref="HttpRequestException">It does not answer.</exception>
+    /// <exception cref="SecretException">The file holds no credential that could be taken.</exception>
+    public async Task<(HttpStatusCode Status, string Reason)> CheckAsync(string file, CancellationToken cancellation)
+    {
+        var current = new SecretFile(file, AgentOptions.TokenForm).Read();
+        // Shown for itself, it is not renewed, and the answer says whether it counts.
+        var answer = await AskAsync(current, current, cancellation).ConfigureAwait(false);
+        if (answer.Status is not HttpStatusCode.Unauthorized)
+            return answer;
+        foreach (var other in Others(file))
+        {
+            if ((await AskAsync(other, other, cancellation).ConfigureAwait(false)).Status is HttpStatusCode.OK)
+                return (HttpStatusCode.OK, "");
+        }
+
+        return answer;
+    }
+
+    static IEnumerable<string> Others(string file)
+    {
+        if (File.Exists(AgentOptions.NextTokenFile(file)))
+            yield return new SecretFile(AgentOptions.NextTokenFile(file), NextForm).Read();
+        if (File.Exists(AgentOptions.PreviousTokenFile(file)))
+            yield return new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read().Split(' ')[0];
+    }
+
     public void Dispose() => _http.Dispose();
 
     async Task<bool> TryAsync(

@@ -66,7 +66,7 @@ sealed class ReportSender : IDisposable
         }
         catch (HttpRequestException e)
         {
-            return new SendOutcome.Retryable($"{_address} cannot be reached: {e.Message}{ServerTrust.Cause(e)}");
+            return new SendOutcome.Retryable(ServerTrust.Words(_address, e));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

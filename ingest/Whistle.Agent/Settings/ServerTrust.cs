@@ -46,19 +46,38 @@ public sealed record ServerTrust
             handler.SslOptions.RemoteCertificateValidationCallback = Proves;
     }
 
-    /// <summary>Why no connection could be made, with how to fix it where the certificate is the reason.</summary>
-    public static string Cause(HttpRequestException e)
+    /// <summary>Why no connection to the address could be made, and what to do where that is known.</summary>
+    public static string Words(Uri address, HttpRequestException e) => Explanation(address, e)
+        ?? $"{address} cannot be reached: {e.Message}"
+            + (e.InnerException is { } inner && inner.Message != e.Message ? $" ({inner.Message.TrimEnd('.')}.)" : "");
+
+    /// <summary>Of a connection that was made and is not what was meant; null of any other.</summary>
+    public static string? Explanation(Uri address, HttpRequestException e)
     {
-        if (e.InnerException is not { } inner || inner.Message == e.Message)
-            return "";
-        var reason = $"{inner.Message.TrimEnd('.')}.";
-        if (inner is not AuthenticationException or UnprovenException)
-            return $" ({reason})";
-        // What is no certificate's fault has other words, which no type tells apart.
-        return reason.Contains("certificate", StringComparison.OrdinalIgnoreCase)
-            ? $" ({reason} If the server has an authority of its own, name its fingerprint with --ca-fingerprint or its file with --ca.)"
-            : $" ({reason} Does it speak TLS there? If not, write the address with http.)";
+        var (where, port) = (address.GetLeftPart(UriPartial.Authority), address.Authority);
+        return e.InnerException switch
+        {
+            UnprovenException unproven => $"{where} is not proven. {unproven.Message}",
+            // What is no certificate's fault has other words, which no type tells apart.
+            AuthenticationException tls when tls.Message.Contains("certificate", StringComparison.OrdinalIgnoreCase) =>
+                $"{where} is not proven. {Fault(tls.Message, address.Host)} If the server has an authority of its own, name its "
+                + "fingerprint with --ca-fingerprint or its file with --ca.",
+            AuthenticationException =>
+                $"{where} does not speak TLS, or was cut off. Look at the port; if the server listens there without TLS, did you mean "
+                + $"http://{port}?",
+            IOException when address.Scheme == Uri.UriSchemeHttp =>
+                $"{where} closed the connection without an answer. If the server listens there with TLS, did you mean https://{port}?",
+            _ => null,
+        };
     }
+
+    // As SslStream names the faults.
+    static string Fault(string message, string host) =>
+        message.Contains(nameof(SslPolicyErrors.RemoteCertificateNameMismatch), StringComparison.Ordinal)
+            ? $"Its certificate is not for the name {host}: use a name that it has."
+        : message.Contains(nameof(X509ChainStatusFlags.NotTimeValid), StringComparison.Ordinal)
+            ? "Its certificate, or one above it, has ended or does not count yet: renew it, or set this machine's clock right."
+        : "No authority that this machine knows has signed its certificate.";
 
     /// <summary>As the server prints it.</summary>
     public static string FingerprintOf(X509Certificate2 certificate) => certificate.GetCertHashString(HashAlgorithmName.SHA256);

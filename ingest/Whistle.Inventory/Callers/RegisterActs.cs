@@ -1,4 +1,5 @@
 using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
 
 namespace Whistle.Inventory.Callers;
 
@@ -12,6 +13,7 @@ public sealed class RegisterActs(FleetRegister register, Credentials credentials
     public Task<RegisterOutcome> AddTenantAsync(Caller caller, string id, RegisterChange entry, CancellationToken cancellation) =>
         TakenAsync(async () =>
         {
+            AuditAct.Current?.Subject = id;
             await caller.RequireEverywhereAsync(Permission.ManageTenants, AccessScope.Of(id));
             return await register.AddTenantAsync(id, entry, caller.Name, cancellation);
         });
@@ -36,6 +38,7 @@ public sealed class RegisterActs(FleetRegister register, Credentials credentials
     public Task<RegisterOutcome> AddClusterAsync(Caller caller, ClusterId id, RegisterChange entry, CancellationToken cancellation) =>
         TakenAsync(async () =>
         {
+            AuditAct.Current?.Subject = $"{id}";
             await caller.RequireAsync(Permission.ManageTenants, id);
             return await register.AddClusterAsync(id, entry, caller.Name, cancellation);
         });

@@ -32,7 +32,9 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
 
     static string Select => $"SELECT {PeopleState.Invitations.Columns()}, id FROM invitations";
 
-    /// <summary>Makes one for somebody new; its token is shown this once.</summary>
+    /// <summary>
+    /// Makes one for somebody new; its token is shown this once. An earlier one for the same name ends, where the actor could have made it.
+    /// </summary>
     public async Task<(string? Token, PeopleOutcome Outcome)> InviteAsync(
         Actor actor, string? userName, IReadOnlyList<Grant> grants, TimeSpan lasts, CancellationToken cancellation)
     {
@@ -49,6 +51,16 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
                 {
                     return (null, new PeopleOutcome.Refused(
                         $"There is somebody called {known.Person.Name} already. Give them a role with `whistle people grant`."));
+                }
+
+                // Of several links for one person, those that were given by mistake would stay open.
+                if (userName is not null)
+                {
+                    var name = PersonNames.Normalised(userName);
+                    await EndAsync(
+                        connection,
+                        i => i.Person is null && i.UserName is { } other && PersonNames.Normalised(other) == name && IsTheirs(actor, i),
+                        cancellation);
                 }
 
                 return (await AddAsync(connection, actor, userName, null, grants, lasts, cancellation), PeopleOutcome.Done);
@@ -92,6 +104,14 @@ public sealed class Invitations(PeopleState state, Sessions sessions, PeopleDire
     {
         await using var connection = await state.OpenAsync(cancellation);
         return [.. (await OpenAsync(connection, cancellation)).Where(i => IsTheirs(actor, i)).OrderByDescending(i => i.MadeAt)];
+    }
+
+    /// <summary>Of whom a link is open by which they choose again how to log in, and until when; by the person's id.</summary>
+    public async Task<IReadOnlyDictionary<string, DateTimeOffset>> ResetsAsync(CancellationToken cancellation)
+    {
+        await using var connection = await state.OpenAsync(cancellation);
+        return (await OpenAsync(connection, cancellation)).Where(i => i.Person is not null).GroupBy(i => i.Person!)
+            .ToDictionary(g => g.Key, g => g.Max(i => i.EndsAt));
     }
 
     public Task<PeopleOutcome> RevokeAsync(Actor actor, string id, CancellationToken cancellation) => state.ChangeAsync(

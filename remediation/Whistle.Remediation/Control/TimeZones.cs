@@ -1,6 +1,8 @@
 using NodaTime;
 using NodaTime.TimeZones;
 
+using Whistle.Inventory;
+
 namespace Whistle.Remediation.Control;
 
 /// <summary>

@@ -61,7 +61,7 @@ sealed class ChurnServer : IAsyncDisposable
 
     public async Task<HttpClient> SenderAsync(string tenant)
     {
-        string[] arguments = ["agents", "add", "--data", _folder, "--tenant", tenant, "--cluster", "c"];
+        string[] arguments = ["agents", "add", "--offline", "--data", _folder, "--tenant", tenant, "--cluster", "c"];
         using var process = Process.Start(new ProcessStartInfo(_program, arguments) { RedirectStandardOutput = true })!;
         var output = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();

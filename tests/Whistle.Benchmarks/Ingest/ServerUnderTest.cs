@@ -155,7 +155,7 @@ sealed class ServerUnderTest : IAsyncDisposable
 
     static async Task<string> AddClusterAsync(string program, string data)
     {
-        string[] arguments = ["agents", "add", "--data", data, "--tenant", "t", "--cluster", "c"];
+        string[] arguments = ["agents", "add", "--offline", "--data", data, "--tenant", "t", "--cluster", "c"];
         using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;
         var output = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();

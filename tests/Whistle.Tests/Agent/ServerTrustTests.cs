@@ -1,4 +1,5 @@
 using System.Net.Security;
+using System.Security.Authentication;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
@@ -130,6 +131,28 @@ public sealed class ServerTrustTests : IDisposable
     [InlineData(Digits, "/nowhere/authority.pem", "https://a", "A file of authorities and a fingerprint are given. Give one of them.")]
     public void What_cannot_prove_anything_is_refused(string? fingerprint, string? file, string server, string says) => Assert.StartsWith(
         says, new ServerTrust { Fingerprint = fingerprint, AuthorityFile = file }.Errors(new(server)).First(), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("https", "Cannot determine the frame size or a corrupted frame was received.", "did you mean http://node-1:9443?")]
+    [InlineData("https", "The remote certificate is invalid: RemoteCertificateNameMismatch", "is not for the name node-1: use a name")]
+    [InlineData("https", "The remote certificate is invalid because of errors: NotTimeValid", "has ended or does not count yet")]
+    [InlineData("https", "The remote certificate is invalid because of errors: PartialChain", "name its fingerprint with --ca-fingerprint")]
+    public void What_is_wrong_on_the_way_is_said_with_what_to_do_about_it(string scheme, string raw, string says)
+    {
+        var words = ServerTrust.Words(
+            new($"{scheme}://node-1:9443/agent"), new HttpRequestException("raw", new AuthenticationException(raw)));
+
+        Assert.StartsWith("https://node-1:9443 ", words, StringComparison.Ordinal);
+        Assert.Contains(says, words, StringComparison.Ordinal);
+        Assert.DoesNotContain("raw", words, StringComparison.Ordinal);
+        Assert.DoesNotContain(raw, words, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_server_that_closes_a_plain_connection_may_speak_TLS() => Assert.Equal(
+        "http://node-1:9443 closed the connection without an answer. If the server listens there with TLS, did you mean "
+        + "https://node-1:9443?",
+        ServerTrust.Words(new("http://node-1:9443/agent"), new HttpRequestException("raw", new IOException("ended"))));
 
     const string Digits = "0123456789abcdef0123456789ABCDEF0123456789abcdef0123456789ABCDEF";
 

@@ -76,6 +76,14 @@ public sealed partial class CommandTreeTests
     [InlineData("alerts --json --output csv", 2, "", "--json and --output contradict each other. Give one of them.\n")]
     [InlineData("pause add --for 2h", 2, "", "Option '--reason' is required.\nRun `whistle pause add --help`.\n")]
     [InlineData("alerts --server nonsense", 2, "", "\"nonsense\" is not an address.")]
+    [InlineData(
+        "tenants limit acme --series many", 2, "",
+        "--series: \"many\" is not a whole number.\nRun `whistle tenants limit --help`.\n")]
+    [InlineData("audit list --before x", 2, "", "--before: \"x\" is not a whole number.\n")]
+    [InlineData("simulate --years soon", 2, "", "--years: \"soon\" is not a ")]
+    [InlineData("agents join-token --cluster c --uses 1.5", 2, "", "--uses: \"1.5\" is not a whole number.\n")]
+    [InlineData(
+        "people invite --role king --all-tenants", 2, "", "Argument 'king' not recognized. Must be one of: 'viewer', ")]
     [InlineData("query --range soon up --data /nowhere", 1, "", "")]
     public async Task A_wrong_call_is_told_on_stderr_and_ends_with_2(string line, int code, string says, string complains)
     {

@@ -162,6 +162,51 @@ public sealed class RegisterTests : IDisposable
     }
 
     [Fact]
+    public async Task A_node_that_is_enrolled_gets_another_token_only_where_that_is_said_and_a_collector_may_have_several()
+    {
+        var first = (await _credentials.EnrollAsync(Cluster, "n1", replaces: false, Cancellation)).Token!;
+        var (none, refusal) = await _credentials.EnrollAsync(Cluster, "n1", replaces: false, Cancellation);
+        Assert.Null(none);
+        Assert.StartsWith("acme/prod/n1 is enrolled already.", refusal, StringComparison.Ordinal);
+        Assert.NotNull(await _credentials.AuthenticateAsync(first, Cancellation));
+
+        var second = (await _credentials.EnrollAsync(Cluster, "n1", replaces: true, Cancellation)).Token!;
+        Assert.Null(await _credentials.AuthenticateAsync(first, Cancellation));
+        Assert.NotNull(await _credentials.AuthenticateAsync(second, Cancellation));
+        await Register.ArchiveNodeAsync(Cluster.Node("n1"), "ann", Cancellation);
+        Assert.Null((await _credentials.EnrollAsync(Cluster, "n1", replaces: false, Cancellation)).Refusal);
+
+        var collectors = new[]
+        {
+            (await _credentials.EnrollAsync(Cluster, null, replaces: false, Cancellation)).Token!,
+            (await _credentials.EnrollAsync(Cluster, null, replaces: false, Cancellation)).Token!,
+        };
+        Assert.All(collectors, Assert.NotNull);
+        await _credentials.EnrollAsync(Cluster, null, replaces: true, Cancellation);
+        foreach (var token in collectors)
+            Assert.Null(await _credentials.AuthenticateAsync(token, Cancellation));
+    }
+
+    [Fact]
+    public async Task However_often_a_credential_is_renewed_its_node_was_enrolled_when_it_was()
+    {
+        var token = await EnrolAsync();
+        for (var i = 0; i < 3; i++)
+        {
+            _time.Advance(TimeSpan.FromDays(70));
+            var next = New();
+            Assert.Equal(RenewedAs("n1"), NodeOf(await _credentials.RenewAsync(token, next, Cancellation)));
+            // Its first use ends the one before.
+            Assert.NotNull(await _credentials.AuthenticateAsync(token = next, Cancellation));
+            Assert.Equal(Start, Assert.Single(await _credentials.NodesAsync(Cancellation)).EnrolledAt);
+        }
+
+        await _credentials.RevokeAsync(Cluster, "n1", Cancellation);
+        await EnrolAsync();
+        Assert.Equal(_time.GetUtcNow(), Assert.Single(await _credentials.NodesAsync(Cancellation)).EnrolledAt);
+    }
+
+    [Fact]
     public async Task A_credential_is_due_when_a_third_is_left_and_ends_with_words_on_what_to_do()
     {
         var token = await EnrolAsync();

@@ -1,7 +1,7 @@
-namespace Whistle.Remediation.Control;
+namespace Whistle.Inventory;
 
 /// <summary>The known names that somebody may have meant by an unknown one.</summary>
-static class Nearest
+public static class Nearest
 {
     const int Most = 3;
     const int MostListed = 50;

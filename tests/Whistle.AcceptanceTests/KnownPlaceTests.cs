@@ -1,0 +1,200 @@
+using System.Net;
+using System.Net.Http.Json;
+using System.Text.Json;
+
+using Microsoft.Extensions.DependencyInjection;
+
+using Whistle.Inventory.Access;
+using Whistle.Inventory.Audit;
+
+using Xunit;
+
+namespace Whistle.AcceptanceTests;
+
+/// <summary>Names of tenants and clusters that nobody knows, and whose something is where no tenant is named.</summary>
+public sealed class KnownPlaceTests : IAsyncLifetime
+{
+    const string Root = "api/whistle/v1";
+
+    // Those that take a tenant where there is none yet: they add it.
+    static readonly string[] Adding = ["enrolAgent", "makeJoinToken"];
+
+    // Those that look for something that was enrolled.
+    static readonly string[] Finding = ["revokeAgent", "rotateAgents", "revokeGrant", "addCluster"];
+
+    // Brakes, whose names are looked up by KnownNames.
+    static readonly string[] Brakes = ["addPause", "setMode", "addWindow", "addFreeze"];
+
+    InProcessServer _server = null!;
+
+    static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        _server = await InProcessServer.StartAsync(Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("acme", "prod"), "n1", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("globex", "stage"), "n1", Cancellation);
+    }
+
+    public ValueTask DisposeAsync() => _server.DisposeAsync();
+
+    public static TheoryData<string, string, string> Acts => new()
+    {
+        { "grant", "POST people/{person}/grants", """{"role":"viewer","tenant":"TENANT","cluster":"CLUSTER"}""" },
+        { "invite", "POST invitations", """{"grants":[{"role":"viewer"},{"role":"viewer","tenant":"TENANT","cluster":"CLUSTER"}]}""" },
+        { "makeToken", "POST tokens", """{"name":"x","grants":[{"role":"viewer","tenant":"TENANT","cluster":"CLUSTER"}]}""" },
+        { "listNodes", "GET nodes?tenant=TENANT&cluster=CLUSTER", "" },
+        { "listClusters", "GET clusters?tenant=TENANT", "" },
+        { "listAudit", "GET audit?tenant=TENANT", "" },
+        { "exportAudit", "GET audit/export?tenant=TENANT", "" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Acts))]
+    public async Task What_names_a_tenant_or_a_cluster_that_nobody_knows_is_refused_with_those_that_are(
+        string name, string route, string body)
+    {
+        var person = await new Tenancy(_server, "acme").PersonAsync();
+        var (status, error) = await SendAsync(_server.Http, "acmee", "prod");
+        Assert.True((int)status is 400 or 404, $"{name} answered {status}");
+        Assert.StartsWith("There is no tenant acmee that you may see: did you mean acme?", error, StringComparison.Ordinal);
+        if ((route + body).Contains("CLUSTER", StringComparison.Ordinal))
+        {
+            var (second, cluster) = await SendAsync(_server.Http, "acme", "stage");
+            Assert.Equal(status, second);
+            Assert.StartsWith("There is no cluster stage of tenant acme that you may see", cluster, StringComparison.Ordinal);
+        }
+
+        Assert.True((int)(await SendAsync(_server.Http, "acme", "prod")).Status is 200 or 204);
+
+        // What somebody does not see is not told as a name that is near.
+        var viewer = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
+        var (_, foreign) = await SendAsync(viewer.Http, "globexx", "stage");
+        Assert.DoesNotContain("globex", foreign.Replace("globexx", "", StringComparison.Ordinal), StringComparison.Ordinal);
+
+        async Task<(HttpStatusCode Status, string Error)> SendAsync(HttpClient http, string tenant, string cluster)
+        {
+            string Filled(string text) => text.Replace("TENANT", tenant, StringComparison.Ordinal)
+                .Replace("CLUSTER", cluster, StringComparison.Ordinal).Replace("{person}", person.Name, StringComparison.Ordinal);
+            using var request = new HttpRequestMessage(new(route.Split(' ')[0]), $"{Root}/{Filled(route.Split(' ')[1])}");
+            if (body.Length > 0)
+                request.Content = new StringContent(Filled(body), null, "application/json");
+            using var answer = await http.SendAsync(request, Cancellation);
+            var text = await answer.Content.ReadAsStringAsync(Cancellation);
+            return (
+                answer.StatusCode,
+                answer.IsSuccessStatusCode ? "" : JsonDocument.Parse(text).RootElement.GetProperty("error").GetString()!);
+        }
+    }
+
+    [Fact]
+    public async Task Every_call_that_takes_the_name_of_a_tenant_is_one_of_these()
+    {
+        var document = await _server.Http.GetFromJsonAsync<JsonElement>("openapi/v1.json", Cancellation);
+        var schemas = document.GetProperty("components").GetProperty("schemas");
+        var taking = document.GetProperty("paths").EnumerateObject().SelectMany(p => p.Value.EnumerateObject())
+            .Where(o => o.Value.ValueKind is JsonValueKind.Object && o.Value.TryGetProperty("operationId", out _) && Takes(o.Value))
+            .Select(o => o.Value.GetProperty("operationId").GetString()!);
+
+        Assert.Equal(
+            Acts.Select(a => a.Data.Item1).Concat(Adding).Concat(Finding).Concat(Brakes).Order(), taking.Order());
+
+        bool Takes(JsonElement call) =>
+            (call.TryGetProperty("parameters", out var parameters) && parameters.EnumerateArray().Any(
+                p => p.GetProperty("in").GetString() == "query" && p.GetProperty("name").GetString() == "tenant"))
+            || (call.TryGetProperty("requestBody", out var body) && HasTenant(body));
+
+        bool HasTenant(JsonElement of) => of.ValueKind switch
+        {
+            JsonValueKind.Object => of.EnumerateObject().Any(m =>
+                m.Name == "$ref" ? HasTenant(schemas.GetProperty(m.Value.GetString()!.Split('/')[^1]))
+                : (m.Name == "properties" && m.Value.TryGetProperty("tenant", out _)) || HasTenant(m.Value)),
+            JsonValueKind.Array => of.EnumerateArray().Any(HasTenant),
+            _ => false,
+        };
+    }
+
+    [Fact]
+    public async Task Without_a_tenant_the_only_one_that_has_it_is_meant_and_of_several_none()
+    {
+        await _server.App.Credentials.EnrollAsync(new("acme", "both"), "n1", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("globex", "both"), "n1", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("globex", "both"), "n2", Cancellation);
+
+        Assert.Equal("""{"asked":1}""", await PostAsync(_server.Http, "agents/rotation", new { cluster = "prod" }));
+        Assert.Equal("""{"asked":1}""", await PostAsync(_server.Http, "agents/rotation", new { cluster = "both", node = "n2" }));
+        Assert.Contains("acme, globex each have", await PostAsync(_server.Http, "agents/rotation", new { cluster = "both" }));
+        Assert.Contains("acme, globex each have", await DeleteAsync(_server.Http, "cluster=both&node=n1"));
+        // To somebody of one tenant it is the only one.
+        var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
+        Assert.Equal("""{"revoked":1}""", await DeleteAsync(someone.Http, "cluster=both&node=n1"));
+        Assert.Equal("""{"revoked":1}""", await DeleteAsync(_server.Http, "cluster=both&node=n1"));
+        Assert.Contains("No token of default/both/n1 is in force", await DeleteAsync(_server.Http, "cluster=both&node=n1"));
+
+        await _server.App.Credentials.EnrollAsync(new("acme", "both"), "n3", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("globex", "both"), "n3", Cancellation);
+        string[] where = ["--cluster", "both", "--server", $"{_server.App.Address}", "--data", _server.Folder];
+        foreach (var verb in new[] { "show", "archive", "unarchive" })
+        {
+            var (exit, output, _) = await Programs.WhistleAsync(["nodes", verb, "n2", .. where]);
+            Assert.Equal(0, exit);
+            Assert.Contains("globex/both/n2", output, StringComparison.Ordinal);
+            var (refused, _, error) = await Programs.WhistleAsync(["nodes", verb, "n3", .. where]);
+            Assert.Equal((1, "acme, globex each have a node n3 in a cluster both. Name one with --tenant.\n"), (refused, error));
+        }
+    }
+
+    [Fact]
+    public async Task An_act_whose_name_is_in_its_body_has_it_in_the_audit_and_a_node_that_enrols_itself_is_somebody()
+    {
+        await PostAsync(_server.Http, "agents", new { tenant = "acme", cluster = "prod", node = "n7" });
+        await PostAsync(_server.Http, "agents/rotation", new { tenant = "acme", cluster = "prod" });
+        await DeleteAsync(_server.Http, "tenant=acme&cluster=prod&node=n7");
+        await PostAsync(_server.Http, "invitations", new { name = "bea", grants = new[] { new { role = "viewer" } } });
+        await PostAsync(_server.Http, "tokens", new { name = "ci", grants = new[] { new { role = "viewer" } } });
+        await PostAsync(_server.Http, "tenants", new { id = "initech" });
+        await PostAsync(_server.Http, "clusters", new { tenant = "initech", id = "c" });
+        await PostAsync(_server.Http, "agents", new { tenant = "acme", cluster = "prod", node = "NO" });
+        var join = JsonDocument.Parse(await PostAsync(_server.Http, "join-tokens", new { tenant = "acme", cluster = "prod" })).RootElement;
+        using var request = new HttpRequestMessage(HttpMethod.Post, "agent/v1/enrol")
+        {
+            Content = JsonContent.Create(new { node = "n8", credential = Telemetry.AccessToken.New(Telemetry.AccessToken.OfSender) }),
+        };
+        request.Headers.Authorization = new("Bearer", join.GetProperty("token").GetString());
+        using var enrolled = await _server.Http.SendAsync(request, Cancellation);
+        Assert.Equal(HttpStatusCode.OK, enrolled.StatusCode);
+
+        var entries = (await _server.App.Services.GetRequiredService<AuditLog>().ListAsync(new(), 100, Cancellation))
+            .Where(e => e.What.Action != "read").OrderBy(e => e.Number).ToList();
+        Assert.Equal(
+            [
+                "enrol-agent acme/prod/n7", "rotate-agents acme/prod", "revoke-agent acme/prod/n7", "invite bea", "make-token ci",
+                "add-tenant initech", "add-cluster initech/c", "enrol-agent acme/prod/NO", "make-join-token acme/prod", "enrol-by-token n8",
+            ],
+            entries.Select(e => $"{e.What.Action} {e.What.Subject}"));
+        Assert.Equal($"join-token:{join.GetProperty("made").GetProperty("id").GetString()}", entries[^1].What.Actor.Name);
+    }
+
+    [Fact]
+    public async Task A_node_that_is_enrolled_is_not_enrolled_again_unless_that_is_said()
+    {
+        var node = new { tenant = "acme", cluster = "prod", node = "n1", replace = false };
+        Assert.Contains("acme/prod/n1 is enrolled already.", await PostAsync(_server.Http, "agents", node), StringComparison.Ordinal);
+        Assert.Contains(
+            "\"isNewCluster\":false", await PostAsync(_server.Http, "agents", node with { replace = true }), StringComparison.Ordinal);
+        Assert.Contains(
+            "\"isNewCluster\":true", await PostAsync(_server.Http, "agents", node with { cluster = "new" }), StringComparison.Ordinal);
+    }
+
+    static async Task<string> PostAsync(HttpClient http, string path, object body)
+    {
+        using var answer = await http.PostAsJsonAsync($"{Root}/{path}", body, Cancellation);
+        return await answer.Content.ReadAsStringAsync(Cancellation);
+    }
+
+    static async Task<string> DeleteAsync(HttpClient http, string query)
+    {
+        using var answer = await http.DeleteAsync($"{Root}/agents?{query}", Cancellation);
+        return await answer.Content.ReadAsStringAsync(Cancellation);
+    }
+}
