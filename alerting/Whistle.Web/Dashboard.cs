@@ -100,8 +100,8 @@ public static class Dashboard
         response.Headers.CacheControl = "no-store";
     }
 
-    // Programs are answered in their own words.
-    static bool IsPage(HttpRequest request) =>
+    /// <summary>Whether a person is shown the answer; programs are answered in their own words.</summary>
+    public static bool IsPage(HttpRequest request) =>
         HttpMethods.IsGet(request.Method) && !Programs.Any(p => request.Path.StartsWithSegments(p)) && !IsConnection(request.Path);
 
     static readonly string[] Programs = ["/api", "/agent", "/openapi", "/metrics", "/-", "/assets", "/_framework"];

@@ -48,7 +48,7 @@ public sealed class AccountTests
     }
 
     [Fact]
-    public async Task The_second_factor_goes_on_with_a_code_and_off_with_the_password()
+    public async Task The_second_factor_goes_on_with_a_code_and_off_with_the_password_and_a_code()
     {
         await using var server = await StartAsync();
         var ann = await Account.AddAsync(server, "ann");
@@ -64,15 +64,60 @@ public sealed class AccountTests
 
         var codes = await ann.TurnOnAsync(browser);
         Assert.True((await ann.PersonAsync()).HasTwoFactor);
-        var (status, others) = await ann.ActAsync(browser, "replace-recovery-codes", ("old", ann.Password));
+        var (status, others) = await ProvenAsync("replace-recovery-codes", ann.Code(1));
         Assert.Equal(200, status);
-        Assert.All(codes, c => Assert.DoesNotContain(c, others, StringComparison.Ordinal));
-        Assert.Equal(400, (await ann.ActAsync(browser, "turn-off-second-factor", ("old", "wrong"))).Status);
+        var left = Account.CodesOf(others);
+        Assert.Equal(RecoveryCodes.Count, left.Count);
+        Assert.Empty(codes.Intersect(left));
+        foreach (var (old, proof) in new[]
+        {
+            ("wrong", left[0]), (ann.Password, ""), (ann.Password, codes[0]), (ann.Password, ann.Code(1)),
+        })
+        {
+            var (refused, reason) = await ann.ActAsync(browser, "turn-off-second-factor", ("old", old), ("proof", proof));
+            Assert.Equal(400, refused);
+            Assert.Contains("wait 15 min", reason, StringComparison.Ordinal);
+        }
+
         Assert.True((await ann.PersonAsync()).HasTwoFactor);
-        Assert.Equal(303, (await ann.ActAsync(browser, "turn-off-second-factor", ("old", ann.Password))).Status);
+        // A wrong password has used no code.
+        Assert.Equal(303, (await ProvenAsync("turn-off-second-factor", left[0])).Status);
         using var alone = await ann.LoggedInAsync();
         foreach (var act in new[] { "turn-on-second-factor", "replace-recovery-codes", "turn-off-second-factor" })
             Assert.Single(await AuditAsync(server, act, AuditOutcome.Done));
+
+        Task<(int Status, string Text)> ProvenAsync(string act, string proof) =>
+            ann.ActAsync(browser, act, ("old", ann.Password), ("proof", proof));
+    }
+
+    [Fact]
+    public async Task Whoever_has_an_app_changes_nothing_about_the_log_in_without_a_code()
+    {
+        await using var server = await StartAsync();
+        var ann = await Account.AddAsync(server, "ann");
+        using var browser = await ann.LoggedInAsync();
+        var codes = await ann.TurnOnAsync(browser);
+        var (_, page, _) = await browser.OpenAsync(ann.At("account"), Cancellation);
+        Assert.Equal(3, page.Split("name=\"proof\"").Length - 1);
+        const string chosen = "nine quiet lamps on a boat";
+        foreach (var (act, fields) in new (string, (string, string)[])[]
+        {
+            ("change-password", [("password", chosen), ("again", chosen)]), ("remove-passkey", [("id", "none")]),
+            ("replace-recovery-codes", []), ("turn-off-second-factor", []),
+        })
+        {
+            var (status, text) = await ann.ActAsync(browser, act, [("old", ann.Password), .. fields]);
+            Assert.True(status == 400 && text.Contains("or the code is wrong", StringComparison.Ordinal), $"{act}: {status}");
+            Assert.NotEmpty(await AuditAsync(server, act, AuditOutcome.Refused));
+        }
+
+        var first = ann.Key;
+        await Assert.ThrowsAnyAsync<Exception>(() => ann.TurnOnAsync(browser));
+        Assert.Equal(first, (await ann.PersonAsync()).AuthenticatorKey);
+        var others = await ann.TurnOnAsync(browser, codes[0]);
+        Assert.Equal(ann.Key, (await ann.PersonAsync()).AuthenticatorKey);
+        Assert.Equal(303, (await ann.ActAsync(
+            browser, "change-password", ("old", ann.Password), ("password", chosen), ("again", chosen), ("proof", others[0]))).Status);
     }
 
     [Fact]
@@ -96,9 +141,15 @@ public sealed class AccountTests
         for (var i = 0; i < 3; i++)
             Assert.Contains("is wrong", (await RemoveAsync("wrong wrong wrong")).Text, StringComparison.Ordinal);
         Assert.Equal(3, (await ann.PersonAsync()).FailedCount);
-        Assert.Equal(429, (await RemoveAsync(ann.Password)).Status);
+        var (turnedAway, said) = await RemoveAsync(ann.Password);
+        Assert.Equal(429, turnedAway);
+        Assert.Contains("Wait 10 min before", said, StringComparison.Ordinal);
         using var other = new Browser();
         Assert.Equal(429, (await ann.LogInAsync(other)).Status);
+        // By whoever was logged in, and by a stranger.
+        var limits = await AuditAsync(server, "log-in-limit", AuditOutcome.Refused);
+        Assert.Equal(["", "ann"], limits.Select(e => e.What.Actor.Name).Order());
+        Assert.All(limits, e => Assert.Contains("from this address", e.What.Reason, StringComparison.Ordinal));
 
         Task<(int Status, string Text)> RemoveAsync(string old) => ann.ActAsync(browser, "remove-passkey", ("old", old), ("id", "none"));
     }

@@ -199,6 +199,9 @@ public sealed class LogInTests
         Assert.InRange(
             (await server.App.Services.GetRequiredService<AuditLog>().ListAsync(
                 new(Action: "log-in", Outcome: AuditOutcome.Refused), 100, Cancellation)).Count, 1, 5);
+        Assert.InRange(
+            (await server.App.Services.GetRequiredService<AuditLog>().ListAsync(
+                new(Action: "log-in-limit", Outcome: AuditOutcome.Refused), 100, Cancellation)).Count, 1, 5);
     }
 
     [Fact]
@@ -247,23 +250,32 @@ public sealed class LogInTests
     [Fact]
     public async Task A_name_that_is_taken_is_said_before_a_password_is_hashed_and_counts_as_a_failure()
     {
-        await using var server = await StartAsync(new() { FailuresFromAddress = 3 });
+        // One hash after the other, so that places stay taken.
+        await using var server = await StartAsync(new() { FailuresFromAddress = 4, HashesAtOnce = 1, HashesWaiting = 80 });
         await Account.AddAsync(server, "ann");
         var token = await Account.InviteAsync(server, null);
         using var browser = new Browser();
         var from = System.Net.IPAddress.Parse("127.0.0.1");
         var passwords = server.App.Services.GetRequiredService<Passwords>();
-        // Whoever hashes finds no place.
-        var held = Enumerable.Range(0, passwords.MostOfAddress).Select(
-            i => passwords.HashAsync("x", $"{i}", from, Cancellation)).ToList();
-        for (var i = 0; i < 3; i++)
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        // All but one of the address: whoever hashes takes the last.
+        var held = Enumerable.Range(0, passwords.MostOfAddress - 1).Select(
+            i => passwords.HashAsync("x", $"{i}", from, enough.Token)).ToList();
+        for (var i = 0; i < 2; i++)
         {
             var (status, text) = await ChooseAsync("Ann");
             Assert.Equal(400, status);
             Assert.Contains("is taken", text, StringComparison.Ordinal);
         }
 
-        await Task.WhenAll(held);
+        var last = passwords.HashAsync("x", "last", from, enough.Token);
+        // Nobody else finds a place, so it was free, and all were taken until now.
+        Assert.Equal(503, (await ChooseAsync("bea")).Status);
+        Assert.Equal(400, (await ChooseAsync("Ann")).Status);
+        Assert.Equal(503, (await ChooseAsync("bea")).Status);
+        await enough.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Task.WhenAll([.. held, last]));
+        Assert.Equal(400, (await ChooseAsync("Ann")).Status);
         Assert.Equal(429, (await ChooseAsync("bea")).Status);
 
         async Task<(int Status, string Text)> ChooseAsync(string name)
@@ -319,7 +331,8 @@ public sealed class LogInTests
         await ann.ActAsync(other, "turn-off-second-factor", ("old", "wrong wrong wrong"));
         ann.Password = "nine quiet lamps on a boat";
         secrets.Add(ann.Password);
-        await ann.ActAsync(browser, "change-password", ("old", secrets[0]), ("password", ann.Password), ("again", ann.Password));
+        await ann.ActAsync(
+            browser, "change-password", ("old", secrets[0]), ("password", ann.Password), ("again", ann.Password), ("proof", codes[1]));
         // So that something is logged at all.
         (await server.Http.PostAsync("-/reload", null, Cancellation)).Dispose();
         var audit = server.App.Services.GetRequiredService<AuditLog>();

@@ -4,13 +4,13 @@ using Xunit;
 
 namespace Whistle.AcceptanceTests;
 
-/// <summary>The keys that cookies and forms are sealed with.</summary>
+/// <summary>The keys that cookies and forms are encrypted with.</summary>
 public sealed class SessionKeyTests
 {
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_new_key_seals_with_authentication_and_one_of_before_goes_on()
+    public async Task A_new_key_encrypts_with_authentication_and_one_of_before_goes_on()
     {
         await using var server = await InProcessServer.StartAsync(Cancellation, change: o => o with { RunTimers = false });
         using (await Browser.LoggedInAsync(server.App, Cancellation))

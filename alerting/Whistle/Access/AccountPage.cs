@@ -8,6 +8,7 @@ using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.Web;
 using Whistle.Web.Places;
+using Whistle.Web.Text;
 
 namespace Whistle.Access;
 
@@ -28,19 +29,21 @@ sealed class AccountPage
     readonly ApiTokens _tokens;
     readonly PasskeyLogIn _devices;
     readonly Passkeys _passkeys;
+    readonly SecondFactors _factors;
     readonly AuditLog _audit;
-    readonly TimeProvider _time;
-    readonly SealedText _key;
+    readonly LogInOptions _options;
+    readonly EncryptedText _key;
     readonly Dictionary<string, Func<AccountVisit, Task>> _acts;
 
     public AccountPage(
         PeopleStore people, Accounts accounts, LogIns logIns, LogInBound bound, Passwords passwords, Sessions sessions, ApiTokens tokens,
-        PasskeyLogIn devices, Passkeys passkeys, AuditLog audit, LogInOptions options, IDataProtectionProvider protection)
+        PasskeyLogIn devices, Passkeys passkeys, SecondFactors factors, AuditLog audit, LogInOptions options,
+        IDataProtectionProvider protection)
     {
         (_people, _accounts, _logIns, _bound, _passwords) = (people, accounts, logIns, bound, passwords);
-        (_sessions, _tokens, _devices, _passkeys, _audit) = (sessions, tokens, devices, passkeys, audit);
-        _time = options.Time;
-        _key = new(protection, "whistle.new-authenticator", 3, KeyLasts, _time);
+        (_sessions, _tokens, _devices, _passkeys, _factors) = (sessions, tokens, devices, passkeys, factors);
+        (_audit, _options) = (audit, options);
+        _key = new(protection, "whistle.new-authenticator", 3, KeyLasts, options.Time);
         _acts = new()
         {
             ["change-password"] = OfPerson(ChangePasswordAsync),
@@ -112,13 +115,14 @@ sealed class AccountPage
 
     async Task TurnOnAsync(AccountVisit visit, Person person)
     {
-        if (Open(visit.Form.One("key"), person) is not { } key)
+        if (Decrypt(visit.Form.One("key"), person) is not { } key)
             await ShowAsync(visit, "That took too long, or your account has changed. Begin again.", StatusCodes.Status400BadRequest);
         else if (OneTimeCodes.Find(
-            key, visit.Form.One("code").Replace(" ", "", StringComparison.Ordinal), _time.GetUtcNow(), 0) is not { } step)
+            key, visit.Form.One("code").Replace(" ", "", StringComparison.Ordinal), _options.Time.GetUtcNow(), 0) is not { } step)
             await ShowKeyAsync(visit, key, "That is not the app's code. Check the phone's clock, and enter the code that it shows now.");
         else if (await ProveAsync(visit, person, mistake => ShowKeyAsync(visit, key, mistake)) is { } proven)
-            await WithCodesAsync(visit, codes => _accounts.TurnOnAsync(proven, key, step, codes, visit.Cancellation));
+            await WithCodesAsync(
+                visit, codes => WithFirstAsync(visit, proven, () => _accounts.TurnOnAsync(proven, key, step, codes, visit.Cancellation)));
     }
 
     async Task TurnOffAsync(AccountVisit visit, Person person)
@@ -126,7 +130,7 @@ sealed class AccountPage
         if (!person.HasTwoFactor)
             await ShowAsync(visit, "The authenticator app is off already.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
-            await DoAsync(visit, () => _accounts.TurnOffAsync(proven, visit.Cancellation));
+            await DoAsync(visit, () => _accounts.TurnOffAsync(proven, visit.Cancellation, _factors.AreRequired));
     }
 
     async Task ReplaceCodesAsync(AccountVisit visit, Person person)
@@ -143,14 +147,29 @@ sealed class AccountPage
             await ShowAsync(visit, "The device gave no valid passkey, or that took too long. Try again.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
             await DoAsync(
-                visit, () => _passkeys.AddAsync(proven, visit.Form.One("name").Trim(), key, challenge, visit.Cancellation),
+                visit,
+                () => WithFirstAsync(
+                    visit, proven,
+                    () => _passkeys.AddAsync(proven, visit.Form.One("name").Trim(), key, challenge, visit.Cancellation)),
                 visit.Form.One("name").Trim());
     }
 
     async Task RemovePasskeyAsync(AccountVisit visit, Person person)
     {
         if (await ProveAsync(visit, person) is { } proven)
-            await DoAsync(visit, () => _passkeys.RemoveAsync(proven, visit.Form.One("id"), visit.Cancellation), visit.Form.One("id"));
+            await DoAsync(
+                visit, () => _passkeys.RemoveAsync(proven, visit.Form.One("id"), visit.Cancellation, _factors.AreRequired),
+                visit.Form.One("id"));
+    }
+
+    // Other sessions were begun by the password alone, and with the first second factor they would reach everything.
+    async Task<string?> WithFirstAsync(AccountVisit visit, Person person, Func<Task<string?>> add)
+    {
+        var isFirst = await _factors.AreLackingAsync(person, visit.Cancellation);
+        var mistake = await add();
+        if (mistake is null && isFirst)
+            await _sessions.EndOfAsync(person.Identity, visit.Cancellation, but: visit.Session);
+        return mistake;
     }
 
     Task EndSessionAsync(AccountVisit visit) => DoAsync(visit, async () =>
@@ -173,16 +192,17 @@ sealed class AccountPage
             ? "This token was revoked already, or is over." : null,
         visit.Form.One("id"));
 
-    // Their password again: whoever sits at a browser that was left open does not take the account with it.
+    // As at the log-in: whoever sits at a browser that was left open does not take the account with it.
     async Task<Person?> ProveAsync(AccountVisit visit, Person person, Func<string, Task>? refuse = null)
     {
         if (_bound.Begin(visit.From) is { } wait)
         {
-            await PasswordLogIn.TooManyAsync(visit.Context, wait, StatusCodes.Status429TooManyRequests);
+            await PasswordLogIn.TooManyAsync(visit.Context, wait);
             return null;
         }
 
-        var outcome = await _logIns.ProveAsync(person, visit.Form.One("old"), visit.From, visit.Cancellation);
+        var outcome = await _logIns.ProveAsync(
+            person, visit.Form.One("old"), visit.Form.One(AccountView.Proof), visit.From, visit.Cancellation);
         if (outcome is not LogInOutcome.Failed)
             _bound.Succeed(visit.From);
         switch (outcome)
@@ -195,12 +215,18 @@ sealed class AccountPage
             case LogInOutcome.Failed(_, var reason):
                 await _audit.RefuseAsync(new(visit.Caller, visit.Act, AccessScope.All) { Outcome = AuditOutcome.Refused, Reason = reason });
                 await (refuse ?? (mistake => ShowAsync(visit, mistake, StatusCodes.Status400BadRequest)))(
-                    "Your present password is wrong, or was wrong too often. Try again, or wait some minutes.");
+                    WrongProof(person));
                 return null;
             default:
                 throw new InvalidOperationException($"{outcome} is no outcome of a proof.");
         }
     }
+
+    // Which of them it was is not said: whoever guesses one is not to know that it is right.
+    string WrongProof(Person person) => (person.HasTwoFactor
+            ? "Your present password or the code is wrong, the code was used before, or they were wrong too often. Wait for the next code"
+            : "Your present password is wrong, or was wrong too often. Try again")
+        + $"; if that does not help, wait {Quantity.Span(_options.LockedFor)}.";
 
     async Task DoAsync(AccountVisit visit, Func<Task<string?>> work, string subject = "")
     {
@@ -227,7 +253,7 @@ sealed class AccountPage
     }
 
     Task ShowKeyAsync(AccountVisit visit, string key, string? mistake) => AccountView.WriteAsync(
-        visit, AccountView.Key(visit.Person!, key, Seal(visit.Person!, key), mistake),
+        visit, AccountView.Key(visit.Person!, key, Encrypt(visit.Person!, key), mistake),
         mistake is null ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
 
     async Task ShowAsync(AccountVisit visit, string? mistake = null, int status = StatusCodes.Status200OK)
@@ -239,13 +265,14 @@ sealed class AccountPage
             ? AccountView.Passkeys(
                 visit, await _passkeys.OfAsync(owner.Id, visit.Cancellation), await _devices.NewAsync(visit.Context, owner), mistake)
             : "";
-        await AccountView.WriteAsync(visit, AccountView.Whole(visit, sessions, tokens, left, passkeys, mistake), status);
+        var lacks = visit.Person is { } known && await _factors.AreLackingAsync(known, visit.Cancellation) ? AccountView.Lacks : "";
+        await AccountView.WriteAsync(visit, lacks + AccountView.Whole(visit, sessions, tokens, left, passkeys, mistake), status);
     }
 
     // The key waits in the form until the app has shown that it has it; for this log-in of this person alone.
-    string Seal(Person person, string key) => _key.Seal(person.Id, person.SecurityStamp, key);
+    string Encrypt(Person person, string key) => _key.Encrypt(person.Id, person.SecurityStamp, key);
 
-    string? Open(string text, Person person) => _key.Open(text) is ([var id, var stamp, var key], _) && id == person.Id
+    string? Decrypt(string text, Person person) => _key.Decrypt(text) is ([var id, var stamp, var key], _) && id == person.Id
         && stamp == person.SecurityStamp ? key : null;
 }
 

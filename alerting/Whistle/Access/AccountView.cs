@@ -11,6 +11,14 @@ namespace Whistle.Access;
 /// <summary>The account page as HTML.</summary>
 static class AccountView
 {
+    /// <summary>The field of the code by which somebody proves who they are, where a log-in takes one.</summary>
+    public const string Proof = "proof";
+
+    /// <summary>Why nothing else opens.</summary>
+    public const string Lacks =
+        "<p class=\"note\" role=\"status\">Everybody needs a second factor on this server. Set up an authenticator app or add a passkey: "
+        + "until then you reach this page alone.</p>";
+
     static readonly Dictionary<string, string> Done = new()
     {
         ["change-password"] = "Your password is changed, and your other sessions have ended.",
@@ -44,15 +52,15 @@ static class AccountView
     }
 
     /// <summary>What an app is to be told, and the form that shows that it has it.</summary>
-    public static string Key(Person person, string key, string seal, string? mistake) =>
+    public static string Key(Person person, string key, string encrypted, string? mistake) =>
         $"""
         <section class="panel"><h2>Set up an authenticator app</h2>
         <p>Scan this with the app, or enter the key in it.</p>
         {Picture(OneTimeCodes.Uri(person.Name, key))}
         <dl class="facts"><dt>Key</dt><dd><code id="key">{string.Join(' ', key.Chunk(4).Select(c => new string(c)))}</code></dd>
         <dt>Address</dt><dd><code>{Forms.Text(OneTimeCodes.Uri(person.Name, key))}</code></dd></dl>
-        <form method="post" action="{Address.Account}">{Act("turn-on-second-factor")}{Forms.Sealed("key", seal)}{Forms.Mistake(mistake)}
-        {Forms.Code("Code that the app shows", mistake)}{Old(mistake)}
+        <form method="post" action="{Address.Account}">{Act("turn-on-second-factor")}{Forms.Hidden("key", encrypted)}{Forms.Mistake(mistake)}
+        {Forms.Code("Code that the app shows", mistake)}{Old(person, mistake)}
         {Forms.Button("Turn on")}</form><p><a href="{Address.Account}">Leave it as it is</a></p></section>
         """;
 
@@ -75,8 +83,8 @@ static class AccountView
             : $"""
             {Forms.Mistake(added)}
             <form method="post" action="{Address.Account}" data-passkey="{Forms.Text(options)}" data-new hidden>{Act("add-passkey")}
-            {Forms.Sealed(PasskeyLogIn.State, state)}{Forms.Sealed(PasskeyLogIn.Credential, "")}
-            {Forms.Field("name", "Name of the device", "maxlength=\"64\" autocomplete=\"off\"")}{Old(null)}
+            {Forms.Hidden(PasskeyLogIn.State, state)}{Forms.Hidden(PasskeyLogIn.Credential, "")}
+            {Forms.Field("name", "Name of the device", "maxlength=\"64\" autocomplete=\"off\"")}{Old(visit.Person, null)}
             {Forms.Button("Add a passkey", "")}<p class="refusal" role="alert"></p></form>{PasskeyLogIn.Script}
             """;
         return $"""
@@ -87,7 +95,7 @@ static class AccountView
                 <li><div><strong>{Forms.Text(p.Name)}</strong>
                 <small class="quiet">Since {At(p.Info.CreatedAt)}, {(p.UsedAt is { } used ? $"last used {At(used)}" : "never used")}</small>
                 <details><summary>Remove</summary><form method="post" action="{Address.Account}">{Act("remove-passkey")}
-                {Forms.Sealed("id", p.Id)}{Old(null)}{Forms.Button("Remove", "is-danger")}</form></details></div></li>
+                {Forms.Hidden("id", p.Id)}{Old(visit.Person, null)}{Forms.Button("Remove", "is-danger")}</form></details></div></li>
                 """))}</ul>{add}</section>
             """;
     }
@@ -108,7 +116,7 @@ static class AccountView
             <section class="panel"><h2>Password</h2>
             <form method="post" action="{Address.Account}">{Act("change-password")}{Forms.Mistake(mistake)}
             <input type="text" name="username" value="{Forms.Text(visit.Caller.Name)}" autocomplete="username" readonly hidden>
-            {Old(mistake)}{InvitationPage.NewPassword(mistake)}
+            {Old(visit.Person, mistake)}{InvitationPage.NewPassword(mistake)}
             <p class="quiet">Your other sessions end. API tokens stay.</p>
             {Forms.Button("Change password", "")}</form></section>
             """;
@@ -116,9 +124,9 @@ static class AccountView
 
     static string SecondFactor(AccountVisit visit, Person person, int codesLeft, string? mistake)
     {
+        var failed = IsShown(visit, "new-authenticator", "turn-on-second-factor") ? mistake : null;
         if (!person.HasTwoFactor)
         {
-            var failed = IsShown(visit, "new-authenticator", "turn-on-second-factor") ? mistake : null;
             return $"""
                 <section class="panel"><h2>Authenticator app</h2><p>Off. Your password alone logs you in.</p>
                 <form method="post" action="{Address.Account}">{Act("new-authenticator")}{Forms.Mistake(failed)}
@@ -133,10 +141,15 @@ static class AccountView
             <p>On. A log-in needs a code. {codesLeft} of {RecoveryCodes.Count} recovery codes are left.</p>
             <details{(replaced is null ? "" : " open")}><summary>Make other recovery codes</summary>
             <form method="post" action="{Address.Account}">{Act("replace-recovery-codes")}{Forms.Mistake(replaced)}
-            {Old(replaced)}<p class="quiet">The earlier ones open nothing any more.</p>{Forms.Button("Make codes", "")}</form></details>
+            {Old(person, replaced)}
+            <p class="quiet">The earlier ones open nothing any more.</p>{Forms.Button("Make codes", "")}</form></details>
+            <details{(failed is null ? "" : " open")}><summary>Set up another app</summary>
+            <form method="post" action="{Address.Account}">{Act("new-authenticator")}{Forms.Mistake(failed)}
+            <p class="quiet">This one makes no valid codes any more then, and the recovery codes are others.</p>
+            {Forms.Button("Set up another app", "")}</form></details>
             <details{(off is null ? "" : " open")}><summary>Turn it off</summary>
             <form method="post" action="{Address.Account}">{Act("turn-off-second-factor")}{Forms.Mistake(off)}
-            {Old(off)}{Forms.Button("Turn off", "is-danger")}</form></details></section>
+            {Old(person, off)}{Forms.Button("Turn off", "is-danger")}</form></details></section>
             """;
     }
 
@@ -173,21 +186,22 @@ static class AccountView
 
     static string End(string act, string id, string label, string whole) =>
         $"""
-        <form method="post" action="{Address.Account}">{Act(act)}{Forms.Sealed("id", id)}
+        <form method="post" action="{Address.Account}">{Act(act)}{Forms.Hidden("id", id)}
         <button type="submit" class="button is-small" aria-label="{Forms.Text(whole)}">{label}</button></form>
         """;
 
     static bool IsOfForm(AccountVisit visit) => visit.Person is { Outside: null } person && IsShown(
         visit,
-        ["change-password", "add-passkey", "remove-passkey",
-            .. person.HasTwoFactor ? (string[])["replace-recovery-codes", "turn-off-second-factor"]
-                : ["new-authenticator", "turn-on-second-factor"]]);
+        ["change-password", "add-passkey", "remove-passkey", "new-authenticator", "turn-on-second-factor",
+            .. person.HasTwoFactor ? (string[])["replace-recovery-codes", "turn-off-second-factor"] : []]);
 
     static bool IsShown(AccountVisit visit, params string[] acts) => acts.Contains(visit.Act);
 
-    static string Act(string act) => Forms.Sealed("act", act);
+    static string Act(string act) => Forms.Hidden("act", act);
 
-    static string Old(string? mistake) => Forms.Password("old", "Present password", mistake);
+    // As a log-in asks.
+    static string Old(Person? person, string? mistake) => Forms.Password("old", "Present password", mistake)
+        + (person is { HasTwoFactor: true } ? Forms.Code("Present code, or a recovery code", mistake, name: Proof) : "");
 
     static string At(DateTimeOffset at)
     {

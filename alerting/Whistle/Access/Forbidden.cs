@@ -34,7 +34,8 @@ sealed class Forbidden : IAuthorizationMiddlewareResultHandler
             ? new ForbiddenException(needed.Permission, needed.Everywhere ? AccessScope.All : null).Message
             : "This is not for whoever is logged in this way. Show a token as bearer: Authorization: Bearer …";
 
-    static Task AnswerAsync(HttpContext context, string reason) => WhistleApi.IsOurs(context)
+    /// <summary>In the shape of whatever was asked.</summary>
+    public static Task AnswerAsync(HttpContext context, string reason) => WhistleApi.IsOurs(context)
         ? WhistleApi.RefuseAsync(context, StatusCodes.Status403Forbidden, reason)
         : PlainRefusal.WriteAsync(context, StatusCodes.Status403Forbidden, reason);
 }

@@ -50,13 +50,13 @@ static class Forms
         "name", "Name",
         $"value=\"{Text(name)}\" autocomplete=\"username\" autocapitalize=\"none\" spellcheck=\"false\" maxlength=\"64\"{more}", mistake);
 
-    public static string Sealed(string name, string value) => $"""<input type="hidden" name="{name}" value="{Text(value)}">""";
+    public static string Hidden(string name, string value) => $"""<input type="hidden" name="{name}" value="{Text(value)}">""";
 
     public static string Password(string name, string label, string? mistake = null, bool isNew = false, string more = "") => Field(
         name, label, $"type=\"password\" autocomplete=\"{(isNew ? "new" : "current")}-password\"{more}", mistake);
 
-    public static string Code(string label, string? mistake = null, string? hint = null) => Field(
-        "code", label,
+    public static string Code(string label, string? mistake = null, string? hint = null, string name = "code") => Field(
+        name, label,
         "autocomplete=\"one-time-code\" autocapitalize=\"characters\" spellcheck=\"false\" maxlength=\"40\" class=\"code\"", mistake, hint);
 
     public static string Button(string label, string more = "is-main") =>

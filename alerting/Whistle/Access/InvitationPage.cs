@@ -72,7 +72,7 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, LogInB
     {
         if (bound.Begin(context.Connection.RemoteIpAddress) is { } wait)
         {
-            await PasswordLogIn.TooManyAsync(context, wait, StatusCodes.Status429TooManyRequests);
+            await PasswordLogIn.TooManyAsync(context, wait);
             return null;
         }
 
@@ -102,7 +102,7 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, LogInB
             <h1>{title}</h1>
             <p>{(known is null ? $"{Forms.Text(invitation.MadeName)} invites you." : "Your earlier password opens nothing any more.")}
             This link works once.</p>{taken}
-            <form method="post" action="{Path}" class="panel">{Forms.Sealed("token", token)}{Forms.Mistake(mistake)}
+            <form method="post" action="{Path}" class="panel">{Forms.Hidden("token", token)}{Forms.Mistake(mistake)}
             {(chooses ? Forms.Name(name, mistake, "") : Forms.Name(called!, null, " readonly"))}
             {NewPassword(mistake)}
             {Forms.Button(known is null ? "Begin" : "Save and log in")}</form>

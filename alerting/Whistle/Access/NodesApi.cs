@@ -45,7 +45,7 @@ static class NodesApi
             [Description("Its tenant.")] string tenant, Caller caller, [Description("Its cluster.")] string cluster,
             [Description("Its name.")] string node, CancellationToken cancellation) =>
             ArchiveAsync(acts, caller, new(tenant, cluster, node), false, cancellation))
-            .Needs(Permission.Enrol).WithName("unarchiveNode").WithSummary("Takes an archived node back into service.");
+            .Needs(Permission.Enrol).WithName("unarchiveNode").WithSummary("Unarchives a node: its reports are taken again.");
     }
 
     static async Task<Results<NoContent, NotFound<ApiError>, Conflict<ApiError>>> ArchiveAsync(

@@ -25,8 +25,8 @@ sealed class PasskeyLogIn
 
     readonly Passkeys _passkeys;
     readonly PasskeyHandler<Person> _handler;
-    readonly SealedText _toAdd;
-    readonly SealedText _toLogIn;
+    readonly EncryptedText _toAdd;
+    readonly EncryptedText _toLogIn;
 
     public PasskeyLogIn(
         PeopleStore people, Passkeys passkeys, IDataProtectionProvider protection, LogInOptions options,
@@ -55,7 +55,7 @@ sealed class PasskeyLogIn
         var options = await _handler.MakeRequestOptionsAsync(null, context);
         return $"""
             <form method="post" action="/login" data-passkey="{Forms.Text(options.RequestOptionsJson)}" hidden>
-            {Forms.Sealed(State, _toLogIn.Seal("", options.AssertionState!))}{Forms.Sealed(Credential, "")}
+            {Forms.Hidden(State, _toLogIn.Encrypt("", options.AssertionState!))}{Forms.Hidden(Credential, "")}
             {Forms.Button("Log in with a passkey", "")}<p class="refusal" role="alert"></p></form>{Script}
             """;
     }
@@ -67,14 +67,14 @@ sealed class PasskeyLogIn
             return null;
         var options = await _handler.MakeCreationOptionsAsync(
             new() { Id = person.Id, Name = person.Name, DisplayName = person.Name }, context);
-        return (options.CreationOptionsJson, _toAdd.Seal(person.Id, options.AttestationState!));
+        return (options.CreationOptionsJson, _toAdd.Encrypt(person.Id, options.AttestationState!));
     }
 
     public static string Script => $"""<script src="{Dashboard.AssetAddress(Scripts)}" defer></script>""";
 
     public async Task<LogInOutcome> ProveAsync(HttpContext context, IFormCollection form)
     {
-        if (_toLogIn.Open(form.One(State)) is not ([_, var state], var until))
+        if (_toLogIn.Decrypt(form.One(State)) is not ([_, var state], var until))
             return new LogInOutcome.Failed("", "The log-in with a passkey took too long, or was not begun here.");
         var result = await _handler.PerformAssertionAsync(
             new() { HttpContext = context, CredentialJson = form.One(Credential), AssertionState = state });
@@ -87,7 +87,7 @@ sealed class PasskeyLogIn
     public async Task<(UserPasskeyInfo Key, PasskeyChallenge Challenge)?> MadeAsync(
         HttpContext context, IFormCollection form, Person person)
     {
-        if (_toAdd.Open(form.One(State)) is not ([var whose, var state], var until) || whose != person.Id)
+        if (_toAdd.Decrypt(form.One(State)) is not ([var whose, var state], var until) || whose != person.Id)
             return null;
         var result = await _handler.PerformAttestationAsync(
             new() { HttpContext = context, CredentialJson = form.One(Credential), AttestationState = state });

@@ -7,6 +7,7 @@ using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
 using Whistle.Web;
+using Whistle.Web.Text;
 
 namespace Whistle.Access;
 
@@ -19,6 +20,9 @@ sealed class PasswordLogIn(
 {
     const string Step = "step";
     const string Wrong = "That did not work. Check the name and the password, or ask an administrator.";
+    const string PasskeyNeeded =
+        "Your password alone is not enough on this server. Log in with your passkey, or ask an administrator for a reset.";
+
     const string WrongPasskey = "That did not work. Try the passkey again, use your password, or ask an administrator.";
     const string WrongCode = "That did not work. Wait for the next code, or use a recovery code that you have not used before.";
 
@@ -30,7 +34,7 @@ sealed class PasswordLogIn(
     /// <summary>How long the second step may take.</summary>
     static readonly TimeSpan StepLasts = TimeSpan.FromMinutes(5);
 
-    readonly SealedText _step = new(protection, "whistle.second-step", 2, StepLasts, options.LogIn.Time);
+    readonly EncryptedText _step = new(protection, "whistle.second-step", 2, StepLasts, options.LogIn.Time);
 
     TimeProvider Time => options.LogIn.Time;
 
@@ -51,19 +55,25 @@ sealed class PasswordLogIn(
         {Forms.Button("Log in")}</form>
         """;
 
-    /// <summary>Refuses where too many have failed, or too many ask; the page says when to try again.</summary>
-    public static Task TooManyAsync(HttpContext context, TimeSpan wait, int status)
-    {
-        context.Response.Headers.RetryAfter = ((int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
-        return LoginPages.WriteAsync(
-            context, "Try again later",
-            status is StatusCodes.Status429TooManyRequests
-                ? "Too many log-ins from your address have failed. Wait some minutes before the next."
-                : "Too many log-ins at once. Try again in a few seconds.",
-            status);
-    }
+    /// <summary>Refuses where too many have failed from the address.</summary>
+    public static Task TooManyAsync(HttpContext context, TimeSpan wait) => TurnAwayAsync(
+        context, StatusCodes.Status429TooManyRequests, wait,
+        $"Too many log-ins from your address have failed. Wait {Quantity.Span(wait + TimeSpan.FromSeconds(59))} before the next.",
+        "Too many log-ins from this address have failed.");
 
-    public static Task BusyAsync(HttpContext context) => TooManyAsync(context, BusyFor, StatusCodes.Status503ServiceUnavailable);
+    /// <summary>Refuses where too many passwords are to be hashed.</summary>
+    public static Task BusyAsync(HttpContext context) => TurnAwayAsync(
+        context, StatusCodes.Status503ServiceUnavailable, BusyFor, "Too many log-ins at once. Try again in a few seconds.",
+        "Too many log-ins at once.");
+
+    // An action of its own, so that the failures before it do not count it among them.
+    static async Task TurnAwayAsync(HttpContext context, int status, TimeSpan wait, string said, string reason)
+    {
+        await context.RequestServices.GetRequiredService<AuditLog>().RefuseAsync(
+            new(RequestAudit.ActorOf(context), "log-in-limit", AccessScope.All) { Outcome = AuditOutcome.Refused, Reason = reason });
+        context.Response.Headers.RetryAfter = ((int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        await LoginPages.WriteAsync(context, "Try again later", said, status);
+    }
 
     async Task PostAsync(HttpContext context)
     {
@@ -77,7 +87,7 @@ sealed class PasswordLogIn(
         var (from, began) = (context.Connection.RemoteIpAddress, Time.GetTimestamp());
         if (bound.Begin(from) is { } wait)
         {
-            await TooManyAsync(context, wait, StatusCodes.Status429TooManyRequests);
+            await TooManyAsync(context, wait);
             return;
         }
 
@@ -92,7 +102,12 @@ sealed class PasswordLogIn(
                 await Authentication.LogInAsync(context, person, DetailsOf(by is "code" ? "password and code" : by));
                 break;
             case LogInOutcome.SecondFactor(var person):
-                await AnswerAsync(context, CodeForm(Seal(person), null), StatusCodes.Status200OK);
+                await AnswerAsync(context, CodeForm(Encrypt(person), null), StatusCodes.Status200OK);
+                break;
+            case LogInOutcome.PasskeyNeeded(var person):
+                await RefuseAsync(context, person.Name, by, "The password is right, and the person has a passkey to log in with.");
+                await AnswerAsync(
+                    context, Forms.Mistake(PasskeyNeeded) + await passkeys.FormAsync(context), StatusCodes.Status401Unauthorized);
                 break;
             case LogInOutcome.Busy:
                 await BusyAsync(context);
@@ -107,17 +122,19 @@ sealed class PasswordLogIn(
 
     async Task FailAsync(HttpContext context, LogInOutcome.Failed failed, string by, IFormCollection form, long began)
     {
-        await audit.RefuseAsync(
-            new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, failed.Name, DetailsOf(by))
-            { Outcome = AuditOutcome.Refused, Reason = failed.Reason });
+        await RefuseAsync(context, failed.Name, by, failed.Reason);
         await Task.Delay(Rest(Time.GetElapsedTime(began)), Time, context.RequestAborted);
         await AnswerAsync(
             context,
-            by is "code" && Open(form.One(Step)) is not null ? CodeForm(form.One(Step), WrongCode)
+            by is "code" && Decrypt(form.One(Step)) is not null ? CodeForm(form.One(Step), WrongCode)
                 : Form(form.One("name"), by is "code" ? "That took too long. Log in again." : by is "passkey" ? WrongPasskey : Wrong)
                     + await passkeys.FormAsync(context) + LoginPages.OfProvider(options.Oidc),
             StatusCodes.Status401Unauthorized);
     }
+
+    Task RefuseAsync(HttpContext context, string name, string by, string reason) => audit.RefuseAsync(
+        new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, name, DetailsOf(by))
+        { Outcome = AuditOutcome.Refused, Reason = reason });
 
     /// <summary>
     /// How long the answer to a failure still waits. Where the server is busy and takes longer than one beat, the next hides as well what
@@ -125,13 +142,13 @@ sealed class PasswordLogIn(
     /// </summary>
     internal static TimeSpan Rest(TimeSpan took) => TimeSpan.FromTicks(Beat.Ticks - took.Ticks % Beat.Ticks);
 
-    async Task<LogInOutcome> SecondAsync(HttpContext context, IFormCollection form) => Open(form.One(Step)) is var (person, stamp)
+    async Task<LogInOutcome> SecondAsync(HttpContext context, IFormCollection form) => Decrypt(form.One(Step)) is var (person, stamp)
         ? await logIns.ByCodeAsync(person, stamp, form.One("code"), context.Connection.RemoteIpAddress, context.RequestAborted)
         : new LogInOutcome.Failed("", "The second step took too long, or was not begun here.");
 
     static string CodeForm(string step, string? mistake) =>
         $"""
-        <form method="post" action="/login" class="panel">{Forms.Sealed(Step, step)}
+        <form method="post" action="/login" class="panel">{Forms.Hidden(Step, step)}
         <p>Open your authenticator app, and enter its code for Whistle.</p>{Forms.Mistake(mistake)}
         {Forms.Code("Code", mistake, "Without the app, enter one of your recovery codes. Each works once.")}
         {Forms.Button("Log in")}</form><p><a href="/login">Begin again</a></p>
@@ -143,7 +160,7 @@ sealed class PasswordLogIn(
         LoginPages.Of($"<h1>Log in to Whistle</h1>{content}", status).ExecuteAsync(context);
 
     // Whoever holds it has shown the password; it opens nothing without a code, and nothing once anything about the log-in has changed.
-    string Seal(Person person) => _step.Seal(person.Id, person.SecurityStamp);
+    string Encrypt(Person person) => _step.Encrypt(person.Id, person.SecurityStamp);
 
-    (string Person, string Stamp)? Open(string step) => _step.Open(step) is ([var person, var stamp], _) ? (person, stamp) : null;
+    (string Person, string Stamp)? Decrypt(string step) => _step.Decrypt(step) is ([var person, var stamp], _) ? (person, stamp) : null;
 }

@@ -71,7 +71,7 @@ static class RegisterApi
         group.MapPost("/tenants/{tenant}/unarchive", async (
             [Description("Its id.")] string tenant, Caller caller, CancellationToken cancellation) =>
             Answer(tenant, await acts.ArchiveTenantAsync(caller, tenant, false, cancellation)))
-            .NeedsEverywhere(Permission.ManageTenants).WithName("unarchiveTenant").WithSummary("Takes an archived tenant back.");
+            .NeedsEverywhere(Permission.ManageTenants).WithName("unarchiveTenant").WithSummary("Unarchives a tenant: its senders are heard again.");
     }
 
     static void MapClusters(RouteGroupBuilder group, FleetRegister register, KnownPlaces places)
@@ -121,7 +121,7 @@ static class RegisterApi
             [Description("Its tenant.")] string tenant, Caller caller, [Description("Its id.")] string cluster,
             CancellationToken cancellation) =>
             Answer(new ClusterId(tenant, cluster), await acts.ArchiveClusterAsync(caller, new(tenant, cluster), false, cancellation)))
-            .Needs(Permission.ManageTenants).WithName("unarchiveCluster").WithSummary("Takes an archived cluster back.");
+            .Needs(Permission.ManageTenants).WithName("unarchiveCluster").WithSummary("Unarchives a cluster: its senders are heard again.");
     }
 
     static Answered Answer(string tenant, RegisterOutcome outcome) =>

@@ -105,6 +105,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
 
     static LogInOptions ReadLogIn(SettingsSection section, LogInOptions defaults) => new()
     {
+        RequireSecondFactor = section.Truth(nameof(LogInOptions.RequireSecondFactor)) ?? defaults.RequireSecondFactor,
         WrongBeforeLock = section.Number(nameof(LogInOptions.WrongBeforeLock)) ?? defaults.WrongBeforeLock,
         LockedFor = section.Duration(nameof(LogInOptions.LockedFor)) ?? defaults.LockedFor,
         FailuresFromAddress = section.Number(nameof(LogInOptions.FailuresFromAddress)) ?? defaults.FailuresFromAddress,

@@ -88,6 +88,7 @@ static class HostStage
         OriginCheck.Use(app, Authentication.CookieName(access), app.Services.GetRequiredService<KnownHosts>());
         app.UseDashboard();
         app.UseAuthentication();
+        SecondFactorGate.Use(app);
         app.UseAuthorization();
         Authentication.Use(app);
         RequestBodies.Use(app, bodies);

@@ -30,7 +30,7 @@ public static class RouteAccessExtensions
     public static IServiceCollection AddCallers(this IServiceCollection services, string token, LogInOptions logIn) => services
         .AddSingleton<PeopleState>().AddSingleton(s => new Sessions(s.GetRequiredService<PeopleState>(), token, logIn.Time))
         .AddSingleton<PeopleStore>().AddSingleton<ApiTokens>().AddSingleton<Invitations>().AddSingleton<PeopleDirectory>()
-        .AddSingleton<Passwords>().AddSingleton<Accounts>()
+        .AddSingleton<Passwords>().AddSingleton<Accounts>().AddSingleton<SecondFactors>()
         .AddSingleton(s => new Passkeys(s.GetRequiredService<PeopleState>(), logIn.Time))
         .AddSingleton(logIn).AddSingleton(new LogInBound(logIn))
         .AddSingleton(s => new LogIns(

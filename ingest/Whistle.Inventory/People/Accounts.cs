@@ -7,6 +7,9 @@ public sealed class Accounts(PeopleState state, Sessions sessions)
 {
     internal const string Changed = "Your account was changed elsewhere. Try again.";
 
+    internal const string LastFactor =
+        "Everybody needs a second factor here, and this is your last. Add another passkey or an authenticator app first.";
+
     /// <summary>Ends all other sessions of theirs.</summary>
     /// <param name="person">As it was proven who they are.</param>
     /// <param name="session">The hash of the one that goes on.</param>
@@ -18,7 +21,7 @@ public sealed class Accounts(PeopleState state, Sessions sessions)
             (_, known) =>
             {
                 known.PasswordHash = passwordHash;
-                return Task.CompletedTask;
+                return Task.FromResult<string?>(null);
             },
             cancellation);
         if (mistake is null)
@@ -33,25 +36,36 @@ public sealed class Accounts(PeopleState state, Sessions sessions)
     public Task<string?> TurnOnAsync(
         Person person, string key, long step, IReadOnlyList<string> codes, CancellationToken cancellation) => ChangeAsync(
         person,
-        (connection, known) =>
+        async (connection, known) =>
         {
             (known.AuthenticatorKey, known.HasTwoFactor, known.LastCodeStep) = (key, true, step);
-            return RecoveryCodes.ReplaceAsync(connection, known.Id, codes, cancellation);
+            await RecoveryCodes.ReplaceAsync(connection, known.Id, codes, cancellation);
+            return null;
         },
         cancellation);
 
-    public Task<string?> TurnOffAsync(Person person, CancellationToken cancellation) => ChangeAsync(
+    /// <param name="needsAnother">Whether the person must have another second factor.</param>
+    public Task<string?> TurnOffAsync(Person person, CancellationToken cancellation, bool needsAnother = false) => ChangeAsync(
         person,
-        (connection, known) =>
+        async (connection, known) =>
         {
+            if (needsAnother && !await Passkeys.HasAnyAsync(connection, known.Id, cancellation))
+                return LastFactor;
             (known.AuthenticatorKey, known.HasTwoFactor) = (null, false);
-            return RecoveryCodes.RemoveAllAsync(connection, known.Id, cancellation);
+            await RecoveryCodes.RemoveAllAsync(connection, known.Id, cancellation);
+            return null;
         },
         cancellation);
 
     /// <summary>The earlier ones open nothing any more.</summary>
     public Task<string?> ReplaceCodesAsync(Person person, IReadOnlyList<string> codes, CancellationToken cancellation) => ChangeAsync(
-        person, (connection, known) => RecoveryCodes.ReplaceAsync(connection, known.Id, codes, cancellation), cancellation);
+        person,
+        async (connection, known) =>
+        {
+            await RecoveryCodes.ReplaceAsync(connection, known.Id, codes, cancellation);
+            return null;
+        },
+        cancellation);
 
     /// <summary>How many are left.</summary>
     public async Task<int> CountCodesAsync(Person person, CancellationToken cancellation)
@@ -60,14 +74,15 @@ public sealed class Accounts(PeopleState state, Sessions sessions)
         return await RecoveryCodes.CountAsync(connection, person.Id, cancellation);
     }
 
-    Task<string?> ChangeAsync(Person person, Func<StateConnection, Person, Task> change, CancellationToken cancellation) =>
+    Task<string?> ChangeAsync(Person person, Func<StateConnection, Person, Task<string?>> change, CancellationToken cancellation) =>
         state.ChangeAsync<string?>(
             async connection =>
             {
                 if (await PeopleStore.FindUnchangedAsync(connection, person, cancellation) is not { Outside: null } known)
                     return Changed;
                 known.SecurityStamp = Invitations.NewStamp();
-                await change(connection, known);
+                if (await change(connection, known) is { } mistake)
+                    return mistake;
                 await PeopleStore.SaveAsync(connection, known, cancellation);
                 return null;
             },

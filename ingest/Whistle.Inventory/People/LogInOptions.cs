@@ -1,8 +1,11 @@
 namespace Whistle.Inventory.People;
 
-/// <summary>How much may go wrong before nobody may try any more, and how many passwords are hashed.</summary>
+/// <summary>What a log-in takes, how much may go wrong before nobody may try any more, and how many passwords are hashed.</summary>
 public sealed record LogInOptions
 {
+    /// <summary>Whether everybody who logs in here needs an authenticator app or a passkey.</summary>
+    public bool RequireSecondFactor { get; init; }
+
     /// <summary>Wrong passwords and codes of one person in a row; the last of them locks the account.</summary>
     public int WrongBeforeLock { get; init; } = 10;
 

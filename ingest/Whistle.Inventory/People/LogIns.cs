@@ -16,6 +16,9 @@ public abstract record LogInOutcome
     /// <summary>The password is theirs, and a second factor is wanted.</summary>
     public sealed record SecondFactor(Person Person) : LogInOutcome;
 
+    /// <summary>The password is theirs, and is not enough: they have a passkey and no app.</summary>
+    public sealed record PasskeyNeeded(Person Person) : LogInOutcome;
+
     /// <summary>Too many ask at once.</summary>
     public sealed record Busy : LogInOutcome;
 
@@ -49,10 +52,15 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
             new() { Id = person, Name = "", SecurityStamp = stamp }, from, "The code is wrong, or was used before.",
             (connection, known) => IsCodeAsync(connection, known, code, cancellation), cancellation);
 
-    /// <summary>Whoever is logged in proves with their password that it is still them.</summary>
-    public async Task<LogInOutcome> ProveAsync(Person person, string password, IPAddress? from, CancellationToken cancellation) =>
+    /// <summary>Whoever is logged in proves that it is still them: with their password, and a code where a log-in takes one.</summary>
+    public async Task<LogInOutcome> ProveAsync(
+        Person person, string password, string code, IPAddress? from, CancellationToken cancellation) =>
         await IsRightAsync(person, password, person.Name, from, cancellation) is not { } isRight ? new LogInOutcome.Busy()
-            : await ConcludeAsync(person, from, "The password is wrong.", (_, _) => Task.FromResult(isRight), cancellation);
+            : await ConcludeAsync(
+                person, from, isRight ? "The code is wrong, or was used before." : "The password is wrong.",
+                async (connection, known) =>
+                    isRight && (!known.HasTwoFactor || await IsCodeAsync(connection, known, code, cancellation)),
+                cancellation);
 
     Task<bool?> IsRightAsync(Person? person, string password, string name, IPAddress? from, CancellationToken cancellation) =>
         passwords.VerifyAsync(
@@ -93,6 +101,8 @@ public sealed class LogIns(PeopleState state, PeopleStore people, Passwords pass
                 // The right password alone forgets no wrong code.
                 if (isFirst && person.HasTwoFactor)
                     return new LogInOutcome.SecondFactor(person);
+                if (isFirst && options.RequireSecondFactor && await Passkeys.HasAnyAsync(connection, person.Id, cancellation))
+                    return new LogInOutcome.PasskeyNeeded(person);
                 (person.FailedCount, person.LockedUntil) = (0, null);
                 await PeopleStore.SaveAsync(connection, person, cancellation);
                 return new LogInOutcome.Proven(person);

@@ -72,12 +72,20 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
         },
         cancellation);
 
+    /// <param name="needsAnother">Whether the person must have another second factor.</param>
     /// <returns>Why not; null where it was removed.</returns>
-    public Task<string?> RemoveAsync(Person person, string id, CancellationToken cancellation) => state.ChangeAsync(
-        async connection => await connection.ExecuteAsync(
-            "DELETE FROM passkeys WHERE id = $id AND person = $person", cancellation, ("$id", id), ("$person", person.Id)) > 0
-            ? null : "This passkey was removed already.",
-        cancellation);
+    public Task<string?> RemoveAsync(Person person, string id, CancellationToken cancellation, bool needsAnother = false) =>
+        state.ChangeAsync(
+            async connection =>
+            {
+                if (needsAnother && await PeopleStore.FindAsync(connection, person.Id, cancellation) is not { Person.HasTwoFactor: true }
+                    && (await OfAsync(connection, person.Id, cancellation)).All(p => p.Id == id))
+                    return Accounts.LastFactor;
+                return await connection.ExecuteAsync(
+                    "DELETE FROM passkeys WHERE id = $id AND person = $person", cancellation, ("$id", id), ("$person", person.Id)) > 0
+                    ? null : "This passkey was removed already.";
+            },
+            cancellation);
 
     /// <summary>
     /// Somebody has shown it. Wrong passwords, which anybody can type, keep nobody out who has it: it cannot be guessed.
@@ -104,6 +112,9 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
             return new LogInOutcome.Proven(known);
         },
         cancellation);
+
+    internal static async Task<bool> HasAnyAsync(StateConnection connection, string person, CancellationToken cancellation) =>
+        (await OfAsync(connection, person, cancellation)).Count > 0;
 
     internal static Task RemoveAllAsync(StateConnection connection, string person, CancellationToken cancellation) =>
         connection.ExecuteAsync("DELETE FROM passkeys WHERE person = $person", cancellation, ("$person", person));

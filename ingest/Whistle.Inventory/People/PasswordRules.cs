@@ -62,7 +62,7 @@ public static class PasswordRules
     {
         var start = password.Length > MostEstimated ? password[..MostEstimated] : password;
         // A part of the name is as easy to guess as the whole.
-        var parts = name.ToLowerInvariant().Split(['.', '-', '_', '@', ' '], StringSplitOptions.RemoveEmptyEntries).Where(p => p.Length > 2);
+        var parts = name.ToLowerInvariant().Split('.', '-', '_', '@', ' ').Where(p => p.Length > 2);
         lock (Gate)
             return Guesser.Value.EvaluatePassword(start, [.. parts, .. Common]).Score < LeastScore;
     }

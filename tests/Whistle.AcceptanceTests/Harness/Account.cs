@@ -3,6 +3,7 @@ using System.Text.RegularExpressions;
 
 using Microsoft.Extensions.DependencyInjection;
 
+using Whistle.Access;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.People;
 
@@ -70,17 +71,23 @@ sealed partial class Account(WhistleApp app, string name, string password)
         return (status, status == 303 ? headers.Location!.ToString() : text);
     }
 
+    /// <param name="browser">Is logged in.</param>
+    /// <param name="proof">A code of the app that there was.</param>
     /// <returns>The recovery codes.</returns>
-    public async Task<IReadOnlyList<string>> TurnOnAsync(Browser browser)
+    public async Task<IReadOnlyList<string>> TurnOnAsync(Browser browser, string proof = "")
     {
         var (_, page) = await ActAsync(browser, "new-authenticator");
         Key = KeyPattern().Match(page).Groups[1].Value.Replace(" ", "", StringComparison.Ordinal);
         UsedCode = Code(0);
         var (status, text) = await ActAsync(
-            browser, "turn-on-second-factor", ("key", Value(page, "key")), ("code", UsedCode), ("old", Password));
+            browser, "turn-on-second-factor", ("key", Value(page, "key")), ("code", UsedCode), ("old", Password),
+            (AccountView.Proof, proof));
         Assert.True(status == 200, text);
-        return [.. CodePattern().Matches(text).Select(m => m.Groups[1].Value)];
+        return CodesOf(text);
     }
+
+    /// <summary>The recovery codes that the page shows.</summary>
+    public static IReadOnlyList<string> CodesOf(string page) => [.. CodePattern().Matches(page).Select(m => m.Groups[1].Value)];
 
     /// <param name="off">How many steps from now.</param>
     public string Code(int off) => OneTimeCodes.CodeOf(

@@ -25,18 +25,18 @@ public sealed class LogInFormTests
     {
         var time = new FakeTimeProvider(new(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
         var protection = new EphemeralDataProtectionProvider();
-        var sealing = new SealedText(protection, "a", 2, TimeSpan.FromMinutes(5), time);
-        var text = sealing.Seal("ann", "one\ntwo");
-        Assert.Equal(["ann", "one\ntwo"], sealing.Open(text)!.Value.Texts);
-        Assert.Equal(time.GetUtcNow().AddMinutes(5), sealing.Open(text)!.Value.Until);
-        Assert.Null(sealing.Open(text[..^2]));
-        Assert.Null(sealing.Open(""));
-        Assert.Null(new SealedText(protection, "b", 2, TimeSpan.FromMinutes(5), time).Open(text));
-        Assert.Null(new SealedText(protection, "a", 4, TimeSpan.FromMinutes(5), time).Open(text));
+        var texts = new EncryptedText(protection, "a", 2, TimeSpan.FromMinutes(5), time);
+        var text = texts.Encrypt("ann", "one\ntwo");
+        Assert.Equal(["ann", "one\ntwo"], texts.Decrypt(text)!.Value.Texts);
+        Assert.Equal(time.GetUtcNow().AddMinutes(5), texts.Decrypt(text)!.Value.Until);
+        Assert.Null(texts.Decrypt(text[..^2]));
+        Assert.Null(texts.Decrypt(""));
+        Assert.Null(new EncryptedText(protection, "b", 2, TimeSpan.FromMinutes(5), time).Decrypt(text));
+        Assert.Null(new EncryptedText(protection, "a", 4, TimeSpan.FromMinutes(5), time).Decrypt(text));
 
         time.Advance(TimeSpan.FromMinutes(5) - TimeSpan.FromSeconds(1));
-        Assert.NotNull(sealing.Open(text));
+        Assert.NotNull(texts.Decrypt(text));
         time.Advance(TimeSpan.FromSeconds(1));
-        Assert.Null(sealing.Open(text));
+        Assert.Null(texts.Decrypt(text));
     }
 }

@@ -5,6 +5,7 @@ using Whistle.Alerting.Mail;
 using Whistle.Alerting.PagerDuty;
 using Whistle.Configuration;
 using Whistle.Fixtures;
+using Whistle.Oidc;
 
 using Xunit;
 
@@ -58,7 +59,8 @@ public sealed class ServeConfigurationTests : IDisposable
               "Memory": { "WriteBodies": "1MiB", "PendingSamples": "2MiB", "OtherBodies": "3MiB",
                   "Queries": "4MiB", "SeriesLabels": "5120KiB" },
               "LogIn": { "WrongBeforeLock": 3, "LockedFor": "5m", "FailuresFromAddress": 4, "FailureWindow": "6m", "HashesAtOnce": 7,
-                  "HashesWaiting": 8 },
+                  "HashesWaiting": 8, "RequireSecondFactor": true },
+              "Oidc": { "Authority": "https://login.example.com", "ClientId": "whistle", "Roles": ["ops=admin"], "LogOutThere": false },
               "Incidents": { "ClearFor": "00:01:30", "ReopenWithin": "2h" },
               "Alerting": {
                 "CriticalDeadline": "1m", "WarningDeadline": "1h30m", "RecoveryPatience": "0", "JoinInterval": "3m",
@@ -102,8 +104,13 @@ public sealed class ServeConfigurationTests : IDisposable
                 FailureWindow = TimeSpan.FromMinutes(6),
                 HashesAtOnce = 7,
                 HashesWaiting = 8,
+                RequireSecondFactor = true,
             },
             options.LogIn);
+        Assert.Equal(
+            (new Uri("https://login.example.com"), "whistle", false),
+            (options.Oidc.Authority, options.Oidc.ClientId, options.Oidc.LogOutThere));
+        Assert.True(new OidcOptions().LogOutThere);
         Assert.Equal(new() { ClearFor = TimeSpan.FromSeconds(90), ReopenWithin = TimeSpan.FromHours(2) }, options.Incidents);
         var alerting = options.Alerting;
         Assert.Equal(

@@ -307,6 +307,42 @@ public sealed class LogInsTests : IDisposable
         Assert.IsType<LogInOutcome.Failed>(await CodeAsync(again!, codes[0]));
     }
 
+    [Fact]
+    public async Task Where_everybody_needs_a_second_factor_a_password_is_not_enough_for_whoever_has_a_passkey_and_the_last_one_stays()
+    {
+        var ann = await AnnAsync();
+        var strict = new LogInOptions { Time = _all.Time, RequireSecondFactor = true };
+        var logIns = new LogIns(_all.State, _all.Store, _all.Passwords, _all.Audit, strict);
+        var factors = new SecondFactors(_all.State, _all.Store, strict);
+        Assert.True(await factors.AreLackingAsync(ann, Cancellation));
+        Assert.False(await new SecondFactors(_all.State, _all.Store, new()).AreLackingAsync(ann, Cancellation));
+        Assert.IsType<LogInOutcome.Proven>(await logIns.ByPasswordAsync("ann", Right, From, Cancellation));
+        ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
+        Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(0), Challenge(), Cancellation));
+        Assert.Null(await _all.Passkeys.AddAsync(ann, "phone", Key(0, 2), Challenge(), Cancellation));
+
+        Assert.False(await factors.AreLackingAsync(ann, Cancellation));
+        Assert.IsType<LogInOutcome.PasskeyNeeded>(await logIns.ByPasswordAsync("ann", Right, From, Cancellation));
+        Assert.IsType<LogInOutcome.Failed>(await logIns.ByPasswordAsync("ann", "wrong", From, Cancellation));
+        Assert.IsType<LogInOutcome.Proven>(await _all.Passkeys.UseAsync(ann.Id, Key(1), Challenge(), Cancellation));
+
+        var keys = await _all.Passkeys.OfAsync(ann.Id, Cancellation);
+        Assert.Null(await _all.Passkeys.RemoveAsync(ann, keys[0].Id, Cancellation, needsAnother: true));
+        Assert.Contains(
+            "this is your last", await _all.Passkeys.RemoveAsync(ann, keys[1].Id, Cancellation, needsAnother: true),
+            StringComparison.Ordinal);
+        // With an app beside it, either may go, and then the other stays.
+        ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
+        Assert.Null(await _all.Accounts.TurnOnAsync(ann, OneTimeCodes.NewKey(), 1, RecoveryCodes.New(), Cancellation));
+        Assert.IsType<LogInOutcome.SecondFactor>(await logIns.ByPasswordAsync("ann", Right, From, Cancellation));
+        ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
+        Assert.Null(await _all.Passkeys.RemoveAsync(ann, keys[1].Id, Cancellation, needsAnother: true));
+        ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
+        Assert.Contains(
+            "this is your last", await _all.Accounts.TurnOffAsync(ann, Cancellation, needsAnother: true), StringComparison.Ordinal);
+        Assert.Null(await _all.Accounts.TurnOffAsync(ann, Cancellation));
+    }
+
     PasskeyChallenge Challenge() => new(Guid.NewGuid().ToString(), _all.Time.GetUtcNow() + TimeSpan.FromMinutes(15));
 
     UserPasskeyInfo Key(uint count, byte id = 1) =>

@@ -8,18 +8,18 @@ namespace Whistle.Access;
 /// <summary>
 /// What a form carries from one page of the server's to the next, for a time: whoever has it can neither read nor change it.
 /// </summary>
-/// <param name="purpose">What is sealed for one is nothing to another.</param>
+/// <param name="purpose">What is encrypted for one is nothing to another.</param>
 /// <param name="parts">How many texts it is; only the last may have several lines.</param>
 /// <param name="lasts">To the second.</param>
-sealed class SealedText(IDataProtectionProvider protection, string purpose, int parts, TimeSpan lasts, TimeProvider time)
+sealed class EncryptedText(IDataProtectionProvider protection, string purpose, int parts, TimeSpan lasts, TimeProvider time)
 {
     readonly IDataProtector _protector = protection.CreateProtector(purpose);
 
-    public string Seal(params string[] texts) => _protector.Protect(
+    public string Encrypt(params string[] texts) => _protector.Protect(
         string.Join('\n', [(time.GetUtcNow() + lasts).ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture), .. texts]));
 
-    /// <summary>Null where it was not sealed here, or its time is over.</summary>
-    public (string[] Texts, DateTimeOffset Until)? Open(string text)
+    /// <summary>Null where it was not encrypted here, or its time is over.</summary>
+    public (string[] Texts, DateTimeOffset Until)? Decrypt(string text)
     {
         try
         {
