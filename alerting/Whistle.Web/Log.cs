@@ -7,6 +7,9 @@ static partial class Log
     [LoggerMessage(LogLevel.Warning, "The pages are shown without a part that could not be read.")]
     public static partial void SnapshotIncomplete(this ILogger logger, Exception exception);
 
+    [LoggerMessage(LogLevel.Warning, "A page is shown without a part that could not be read.")]
+    public static partial void PageIncomplete(this ILogger logger, Exception exception);
+
     [LoggerMessage(LogLevel.Debug, "A viewer did not get the latest snapshot.")]
     public static partial void ViewerLost(this ILogger logger, Exception exception);
 

@@ -27,4 +27,7 @@ static partial class Log
 
     [LoggerMessage(20, LogLevel.Error, "{Method} {Path} failed")]
     public static partial void RequestFailed(this ILogger logger, Exception exception, string method, string path);
+
+    [LoggerMessage(21, LogLevel.Error, "{Reference}: {Method} {Path} and others of this minute cannot be answered")]
+    public static partial void RequestFaulted(this ILogger logger, Exception exception, string reference, string method, string path);
 }

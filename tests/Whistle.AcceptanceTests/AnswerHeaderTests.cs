@@ -1,12 +1,17 @@
 using System.Net;
 using System.Text;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
 
+using Whistle.Detectors.Http;
 using Whistle.Http;
+using Whistle.State;
 using Whistle.Web;
 
 using Xunit;
@@ -80,21 +85,72 @@ public sealed partial class AnswerHeaderTests
     [Fact]
     public async Task What_fails_unforeseen_is_said_to_have_failed_and_not_why()
     {
-        await using var services = new ServiceCollection().AddLogging().BuildServiceProvider();
-        foreach (var (fault, status, said) in new[]
+        using var log = new LogCapture();
+        await using var services = new ServiceCollection().AddLogging(l => l.AddProvider(log)).BuildServiceProvider();
+        foreach (var (fault, status, said, logged) in new[]
         {
-            (new InvalidOperationException("SELECT secret FROM state"), 500, "The server failed at this. Its log says why.\n"),
-            ((Exception)new BadHttpRequestException("The body ends too early.", 400), 400, "The body ends too early.\n"),
+            (new InvalidOperationException("SELECT secret FROM state"), 500, "The server failed at this. Its log says why.\n", 1),
+            ((Exception)new BadHttpRequestException("The body ends too early.", 400), 400, "The body ends too early.\n", 1),
         })
         {
             using var body = new MemoryStream();
-            var context = new DefaultHttpContext { RequestServices = services, Response = { Body = body } };
+            var context = new DefaultHttpContext
+            {
+                RequestServices = services,
+                Request = { Method = "GET", Path = "/some/where" },
+                Response = { Body = body },
+            };
             context.Response.Headers["X-Half"] = "of an answer";
             await LastAnswer.GiveAsync(context, _ => throw fault);
 
             Assert.Equal((status, said), (context.Response.StatusCode, Encoding.UTF8.GetString(body.ToArray())));
             Assert.Equal("text/plain; charset=utf-8", context.Response.ContentType);
             Assert.False(context.Response.Headers.ContainsKey("X-Half"));
+            // What the caller sent wrongly is no fault of the server's.
+            Assert.Equal(logged, log.Lines.Count);
+        }
+
+        var (level, line) = Assert.Single(log.Lines);
+        Assert.Equal(LogLevel.Error, level);
+        Assert.Contains("GET /some/where failed", line, StringComparison.Ordinal);
+        Assert.Contains("InvalidOperationException: SELECT secret FROM state", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_fault_of_the_state_is_told_by_a_reference_under_which_the_log_has_it_once_a_minute()
+    {
+        using var log = new LogCapture();
+        var time = new FakeTimeProvider();
+        await using var services = new ServiceCollection().AddLogging(l => l.AddProvider(log)).AddSingleton<TimeProvider>(time)
+            .AddSingleton<FaultReferences>().BuildServiceProvider();
+        const string damaged = "/var/lib/whistle/state.sqlite is damaged.";
+        var first = await ToldAsync(new StateException(damaged));
+        Assert.Matches("^The state cannot be used for now. Try again. The server's log says why, under fault-[0-9a-f]{8}.$", first);
+        Assert.Equal(first, await ToldAsync(new StateException(damaged)));
+        Assert.Contains($"{Reference().Match(first)}: GET /some/where", Assert.Single(log.Lines).Text, StringComparison.Ordinal);
+        Assert.Contains(damaged, log.Lines[0].Text, StringComparison.Ordinal);
+
+        var row = await ToldAsync(new DamagedRowException("The row 7 of people is damaged."));
+        Assert.DoesNotContain("people", row, StringComparison.Ordinal);
+        Assert.NotEqual(Reference().Match(first).Value, Reference().Match(row).Value);
+        Assert.Equal(2, log.Lines.Count);
+        time.Advance(TimeSpan.FromMinutes(1));
+        await ToldAsync(new StateException(damaged));
+        Assert.Equal(3, log.Lines.Count);
+
+        async Task<string> ToldAsync(Exception fault)
+        {
+            using var body = new MemoryStream();
+            var context = new DefaultHttpContext
+            {
+                RequestServices = services,
+                Request = { Method = "GET", Path = "/some/where" },
+                Response = { Body = body },
+            };
+            await ApiRefusals.AnswerAsync(context, _ => throw fault);
+            Assert.Equal(503, context.Response.StatusCode);
+            using var error = JsonDocument.Parse(body.ToArray());
+            return error.RootElement.GetProperty("error").GetString()!;
         }
     }
 
@@ -125,6 +181,9 @@ public sealed partial class AnswerHeaderTests
 
         string One(string name) => answer.Headers.TryGetValues(name, out var values) ? string.Join(" AND ", values) : "";
     }
+
+    [GeneratedRegex("fault-[0-9a-f]+")]
+    private static partial Regex Reference();
 
     [GeneratedRegex(@"\{[^}]*\}")]
     private static partial Regex Parameter();

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
@@ -17,6 +18,33 @@ public sealed partial class ServerLogTests
     static readonly string[] Paths = ["api/whistle/v1/incidents", "api/v1/write", "agent/v1/commands/lease", "metrics", "api/no/such"];
 
     static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_name_of_several_lines_is_one_line_of_the_log()
+    {
+        var folder = Directory.CreateTempSubdirectory("whistle-log").FullName;
+        await using var server = new ServerProcess(folder, "--no-agent");
+        var backups = Directory.CreateTempSubdirectory("whistle-backup").FullName;
+        try
+        {
+            await server.StartAsync(Cancellation);
+            const string faked = "2026-01-01T00:00:00Z info: nobody logged in";
+            using var answer = await server.Http.PostAsJsonAsync(
+                "api/whistle/v1/backups", new { folder = Path.Combine(backups, $"a\n{faked}") }, Cancellation);
+            Assert.Equal(HttpStatusCode.Accepted, answer.StatusCode);
+            // It is printed a moment after it is done.
+            while (!server.Output.Any(l => l.Contains("The backup in", StringComparison.Ordinal)))
+                (await server.Http.GetAsync(answer.Headers.Location, Cancellation)).Dispose();
+            Assert.Contains(server.Output, l => Entry().IsMatch(l) && l.Contains($"/a {faked} is whole", StringComparison.Ordinal));
+            Assert.DoesNotContain(server.Output, l => l.StartsWith(faked, StringComparison.Ordinal));
+        }
+        finally
+        {
+            await server.KillAsync();
+            Directory.Delete(folder, recursive: true);
+            Directory.Delete(backups, recursive: true);
+        }
+    }
 
     [Fact]
     public async Task No_password_token_link_or_cookie_is_in_the_log()

@@ -205,7 +205,7 @@ sealed partial class PersonActs(
         catch (Exception e)
         {
             logger.ActFailed(e);
-            return $"The server could not do it, and nothing was changed: {e.Message} Try again, or see the server's log.";
+            return "The server could not do it, and nothing was changed. Try again; the server's log says why.";
         }
     }
 }

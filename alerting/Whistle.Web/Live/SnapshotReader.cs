@@ -48,7 +48,7 @@ sealed class SnapshotReader(
             next = next with
             {
                 Now = before?.Now ?? now,
-                Error = $"The state cannot be read: {e.Message} What you see may be out of date. "
+                Error = "The state cannot be read. What you see may be out of date. "
                     + "Check that the server's disk is writable and not full, then see its log.",
             };
         }
@@ -152,7 +152,7 @@ sealed class SnapshotReader(
             return next with
             {
                 Nodes = before is null ? NodeList.Build(next.Agents, next.Signals, new()) : NodeList.With(before.Nodes, next.Signals),
-                Error = next.Error ?? $"The telemetry store does not answer: {e.Message} Whatever is missing here is unknown. "
+                Error = next.Error ?? "The telemetry store does not answer. Whatever is missing here is unknown. "
                     + "Check that the server's disk is writable and not full, then see its log.",
             };
         }

@@ -37,13 +37,11 @@ static class ApiRefusals
         catch (StateException e) when (!context.Response.HasStarted)
         {
             context.Response.Headers.RetryAfter = "5";
-            await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
+            await RefuseAsync(context, "The state cannot be used for now. Try again.", e);
         }
         catch (DamagedRowException e) when (!context.Response.HasStarted)
         {
-            context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(WhistleApi))
-                .RequestFailed(e, context.Request.Method, context.Request.Path);
-            await WhistleApi.RefuseAsync(context, StatusCodes.Status503ServiceUnavailable, e.Message);
+            await RefuseAsync(context, "A row of the state is damaged, and this needs it.", e);
         }
         catch (Exception e) when (!context.Response.HasStarted && !context.RequestAborted.IsCancellationRequested)
         {
@@ -51,6 +49,14 @@ static class ApiRefusals
                 .RequestFailed(e, context.Request.Method, context.Request.Path);
             await WhistleApi.RefuseAsync(context, StatusCodes.Status500InternalServerError, "The server failed at this. Its log says why.");
         }
+    }
+
+    // What it says names files and tables, which are the operator's business.
+    static Task RefuseAsync(HttpContext context, string said, Exception e)
+    {
+        var reference = context.RequestServices.GetRequiredService<FaultReferences>().Log(e, context.Request.Method, context.Request.Path);
+        return WhistleApi.RefuseAsync(
+            context, StatusCodes.Status503ServiceUnavailable, $"{said} The server's log says why, under {reference}.");
     }
 
     static string ReasonOf(int status, HttpContext context) => status switch

@@ -21,6 +21,7 @@ public static class WhistleApi
 
     /// <summary>Names of enumerations are in kebab case, and bodies are taken only with all that they need.</summary>
     public static void Add(IServiceCollection services) => services
+        .AddSingleton<FaultReferences>()
         // What cannot be bound is an exception then, which says what it was.
         .Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true)
         .ConfigureHttpJsonOptions(json =>
