@@ -3,8 +3,10 @@ using System.Globalization;
 namespace Whistle.PromQL;
 
 /// <summary>Runs of digits count as numbers: node2 comes before node10.</summary>
-static class NaturalOrder
+public static class NaturalOrder
 {
+    public static readonly IComparer<string> Comparer = Comparer<string>.Create(Compare);
+
     public static int Compare(string a, string b)
     {
         var left = a.AsSpan();

@@ -138,7 +138,7 @@ public sealed partial class Credentials
         if (await Register.AdmitAsync(connection, found.ClusterId, cancellation) is { } archived)
             return new JoinOutcome.Refused(archived, IsToken: false);
         // Who enrols the name of a node that was taken out of service puts another machine in its place.
-        var isTakenBack = await FleetRegister.TakeBackAsync(connection, found.ClusterId.Node(node), cancellation);
+        var isTakenBack = await FleetRegister.UnarchiveAsync(connection, found.ClusterId.Node(node), cancellation);
         var replaced = await RevokeAsync(connection, found.ClusterId, node, now, cancellation);
         if (replaced > 0 && !found.Replaces && !isTakenBack)
         {

@@ -99,9 +99,9 @@ public sealed partial class Credentials
         await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
         if (await Register.AdmitAsync(connection, cluster, cancellation) is { } refusal)
             throw new ArgumentException(refusal);
-        var isTakenBack = node is not null && await FleetRegister.TakeBackAsync(connection, cluster.Node(node), cancellation);
+        var wasArchived = node is not null && await FleetRegister.UnarchiveAsync(connection, cluster.Node(node), cancellation);
         // Several collectors may send for one cluster.
-        if (isTakenBack || earlier is Earlier.Ends)
+        if (wasArchived || earlier is Earlier.Ends)
             await RevokeAsync(connection, cluster, node, now, cancellation);
         else if (earlier is Earlier.IsInTheWay && node is not null
             && await RevokeAsync(connection, cluster, node, now, cancellation) > 0)

@@ -9,7 +9,7 @@ public sealed partial class FleetRegister
         ChangeAsync(async connection =>
         {
             if ((MistakeInId("tenant", id) ?? RegisterTexts.MistakeIn(entry)) is { } mistake)
-                throw new ArgumentException(mistake);
+                return new RegisterOutcome.Mistaken(mistake);
             // A damaged one is not in the list, and is in the way.
             if (!(await TenantsAsync(connection, cancellation)).Any(t => t.Id == id))
                 await DeleteTenantAsync(connection, id, cancellation);
@@ -19,27 +19,23 @@ public sealed partial class FleetRegister
                 : new RegisterOutcome.Refused($"id: there is a tenant {id} already. See it with `whistle tenants show {id}`.");
         }, cancellation);
 
-    /// <exception cref="ArgumentException">What is to be written is not taken.</exception>
     public Task<RegisterOutcome> ChangeTenantAsync(string id, RegisterChange change, CancellationToken cancellation) =>
-        OnTenantAsync(id, t => t with { Entry = Changed(t.Entry, change) }, cancellation);
-
-    /// <exception cref="ArgumentException">They are not valid.</exception>
-    public Task<RegisterOutcome> SetLimitsAsync(string id, TenantLimits limits, CancellationToken cancellation) =>
         OnTenantAsync(
-            id, t => (TooLong(limits) ?? limits.Mistake) is { } mistake ? throw new ArgumentException(mistake) : t with { Limits = limits },
-            cancellation);
+            id, RegisterTexts.MistakeIn(change), t => t with { Entry = RegisterTexts.With(t.Entry, change) }, cancellation);
+
+    public Task<RegisterOutcome> SetLimitsAsync(string id, TenantLimits limits, CancellationToken cancellation) =>
+        OnTenantAsync(id, TooLong(limits) ?? limits.Mistake, t => t with { Limits = limits }, cancellation);
 
     public Task<RegisterOutcome> ArchiveTenantAsync(string id, bool archived, string by, CancellationToken cancellation) =>
-        OnTenantAsync(id, t => t with { History = Archived(t.History, archived, by) }, cancellation);
+        OnTenantAsync(id, null, t => t with { History = Archived(t.History, archived, by) }, cancellation);
 
     /// <summary>Answers <see cref="RegisterOutcome.Unknown"/> where its tenant is not in the register.</summary>
-    /// <exception cref="ArgumentException">What is to be written is not taken.</exception>
     public Task<RegisterOutcome> AddClusterAsync(ClusterId id, RegisterChange entry, string by, CancellationToken cancellation) =>
         ChangeAsync(async connection =>
         {
             if ((Credentials.MistakeIn("tenant", id.Tenant) ?? MistakeInId("cluster", id.Cluster)
                 ?? RegisterTexts.MistakeIn(entry)) is { } mistake)
-                throw new ArgumentException(mistake);
+                return new RegisterOutcome.Mistaken(mistake);
             if (!(await TenantsAsync(connection, cancellation)).Any(t => t.Id == id.Tenant))
                 return new RegisterOutcome.Unknown();
             var clusters = await ClustersAsync(connection, cancellation);
@@ -57,15 +53,15 @@ public sealed partial class FleetRegister
                     $"id: there is a cluster {id} already. See it with `whistle clusters show {id.Cluster} --tenant {id.Tenant}`.");
         }, cancellation);
 
-    /// <exception cref="ArgumentException">What is to be written is not taken.</exception>
     public Task<RegisterOutcome> ChangeClusterAsync(ClusterId id, RegisterChange change, CancellationToken cancellation) =>
-        OnClusterAsync(id, c => c with { Entry = Changed(c.Entry, change) }, cancellation);
+        OnClusterAsync(
+            id, RegisterTexts.MistakeIn(change), c => c with { Entry = RegisterTexts.With(c.Entry, change) }, cancellation);
 
     public Task<RegisterOutcome> ArchiveClusterAsync(ClusterId id, bool archived, string by, CancellationToken cancellation) =>
-        OnClusterAsync(id, c => c with { History = Archived(c.History, archived, by) }, cancellation);
+        OnClusterAsync(id, null, c => c with { History = Archived(c.History, archived, by) }, cancellation);
 
     /// <summary>
-    /// Takes a node out of service: its silence raises no signal, and its reports are refused until it is taken back or enrolled again.
+    /// Takes a node out of service: its silence raises no signal, and its reports are refused until it is unarchived or enrolled again.
     /// </summary>
     public Task<RegisterOutcome> ArchiveNodeAsync(NodeId id, string by, CancellationToken cancellation) => ChangeAsync(async connection =>
     {
@@ -78,7 +74,7 @@ public sealed partial class FleetRegister
         if ((await ArchivedNodesAsync(connection, cancellation)).Any(n => n.Id == id))
             return new RegisterOutcome.Refused($"The node {id} is archived already.");
         var now = _time.GetUtcNow();
-        await TakeBackAsync(connection, id, cancellation);
+        await UnarchiveAsync(connection, id, cancellation);
         await connection.ExecuteAsync(
             "INSERT INTO archived_nodes (tenant, cluster, node, archived_by, archived_at, checksum) "
             + "VALUES ($tenant, $cluster, $node, $by, $at, $checksum)",
@@ -88,11 +84,11 @@ public sealed partial class FleetRegister
     }, cancellation);
 
     public Task<RegisterOutcome> UnarchiveNodeAsync(NodeId id, CancellationToken cancellation) => ChangeAsync(
-        async connection => await TakeBackAsync(connection, id, cancellation) ? RegisterOutcome.Done : new RegisterOutcome.Unknown(),
+        async connection => await UnarchiveAsync(connection, id, cancellation) ? RegisterOutcome.Done : new RegisterOutcome.Unknown(),
         cancellation);
 
     /// <summary>Whether the node was archived; it is not from now on.</summary>
-    internal static async Task<bool> TakeBackAsync(StateConnection connection, NodeId id, CancellationToken cancellation) =>
+    internal static async Task<bool> UnarchiveAsync(StateConnection connection, NodeId id, CancellationToken cancellation) =>
         await connection.ExecuteAsync(
             "DELETE FROM archived_nodes WHERE tenant = $tenant AND cluster = $cluster AND node = $node",
             cancellation, ("$tenant", id.Tenant), ("$cluster", id.Cluster), ("$node", id.Node)) > 0;
@@ -155,24 +151,27 @@ public sealed partial class FleetRegister
 
     static string? MistakeInId(string what, string id) => Credentials.MistakeIn(what, id) is { } mistake ? $"id: {mistake}" : null;
 
-    static RegisterEntry Changed(RegisterEntry entry, RegisterChange change) =>
-        RegisterTexts.MistakeIn(change) is { } mistake ? throw new ArgumentException(mistake) : RegisterTexts.With(entry, change);
-
-    Task<RegisterOutcome> OnTenantAsync(string id, Func<KnownTenant, KnownTenant> change, CancellationToken cancellation) =>
+    Task<RegisterOutcome> OnTenantAsync(
+        string id, string? mistake, Func<KnownTenant, KnownTenant> change, CancellationToken cancellation) =>
         ChangeAsync(async connection =>
         {
             if ((await TenantsAsync(connection, cancellation)).FirstOrDefault(t => t.Id == id) is not { } found)
                 return new RegisterOutcome.Unknown();
+            if (mistake is not null)
+                return new RegisterOutcome.Mistaken(mistake);
             await DeleteTenantAsync(connection, id, cancellation);
             await InsertTenantAsync(connection, change(found), cancellation);
             return RegisterOutcome.Done;
         }, cancellation);
 
-    Task<RegisterOutcome> OnClusterAsync(ClusterId id, Func<KnownCluster, KnownCluster> change, CancellationToken cancellation) =>
+    Task<RegisterOutcome> OnClusterAsync(
+        ClusterId id, string? mistake, Func<KnownCluster, KnownCluster> change, CancellationToken cancellation) =>
         ChangeAsync(async connection =>
         {
             if ((await ClustersAsync(connection, cancellation)).FirstOrDefault(c => c.Id == id) is not { } found)
                 return new RegisterOutcome.Unknown();
+            if (mistake is not null)
+                return new RegisterOutcome.Mistaken(mistake);
             await DeleteClusterAsync(connection, id, cancellation);
             await InsertClusterAsync(connection, change(found), cancellation);
             return RegisterOutcome.Done;

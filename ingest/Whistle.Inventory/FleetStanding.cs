@@ -27,16 +27,16 @@ public sealed class FleetStanding(
     /// <summary>Why nobody sends as this cluster, and what to do; null where somebody may.</summary>
     public string? RefusalOf(ClusterId cluster) =>
         IsTenantArchived(cluster.Tenant)
-            ? $"The tenant {cluster.Tenant} is archived, so nothing of it is taken. Stop the sender, or take the tenant back with "
+            ? $"The tenant {cluster.Tenant} is archived, so nothing of it is taken. Stop the sender, or unarchive the tenant with "
                 + $"`whistle tenants unarchive {cluster.Tenant}`."
         : _clusters.Contains(cluster)
-            ? $"The cluster {cluster} is archived, so nothing of it is taken. Stop the sender, or take the cluster back with "
+            ? $"The cluster {cluster} is archived, so nothing of it is taken. Stop the sender, or unarchive the cluster with "
                 + $"`whistle clusters unarchive {cluster.Cluster} --tenant {cluster.Tenant}`."
         : null;
 
     /// <summary>Why this sender's reports are not taken; null where they are.</summary>
     public string? RefusalOf(Sender sender) => RefusalOf(sender.ClusterId) ?? (sender.NodeId is { } node && _nodes.Contains(node)
-        ? $"The node {node} is archived, so its reports are not taken. Stop its agent, enrol the node again, or take it back with "
+        ? $"The node {node} is archived, so its reports are not taken. Stop its agent, enrol the node again, or unarchive it with "
             + $"`whistle nodes unarchive {node.Node} --cluster {node.Cluster} --tenant {node.Tenant}`."
         : null);
 

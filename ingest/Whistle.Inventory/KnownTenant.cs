@@ -6,7 +6,19 @@ namespace Whistle.Inventory;
 /// <param name="Name">What it is called; its id until somebody gives it a name.</param>
 /// <param name="Contacts">Whom to ask, such as addresses and numbers.</param>
 /// <param name="Labels">Such as zone and provider. They are no labels of telemetry.</param>
-public sealed record RegisterEntry(string Name, IReadOnlyList<string> Contacts, string Notes, IReadOnlyDictionary<string, string> Labels);
+public sealed record RegisterEntry(string Name, IReadOnlyList<string> Contacts, string Notes, IReadOnlyDictionary<string, string> Labels)
+{
+    public const int LongestName = 200;
+    public const int LongestNotes = 16 << 10;
+
+    /// <summary>Of a contact, and of the value of a label.</summary>
+    public const int LongestText = 300;
+
+    public const int LongestLabelName = 63;
+
+    /// <summary>Contacts, and labels.</summary>
+    public const int MostTexts = 20;
+}
 
 /// <summary>A change of what is written down; null leaves it as it is.</summary>
 public sealed record RegisterChange(
@@ -25,6 +37,16 @@ public sealed record TenantLimits(
 {
     const int MostDays = 36_500;
 
+    /// <summary>Each by its name in the API, in words, and its value.</summary>
+    public static readonly IReadOnlyList<(string Name, string Words, Func<TenantLimits, long?> Of)> Each =
+    [
+        ("series", "active series", l => l.Series), ("newSeries", "new series within an hour", l => l.NewSeries),
+        ("storedSeries", "series in the store", l => l.StoredSeries), ("samplesPerSecond", "samples a second", l => l.SamplesPerSecond),
+        ("bytesPerSecond", "bytes a second", l => l.BytesPerSecond), (Days, "days kept", l => l.RetentionDays),
+    ];
+
+    public const string Days = "retentionDays";
+
     public static readonly TenantLimits None = new();
 
     [JsonIgnore]
@@ -33,13 +55,9 @@ public sealed record TenantLimits(
     /// <summary>Why there can be no such limits; null where there can.</summary>
     [JsonIgnore]
     public string? Mistake =>
-        new (string Name, long? Value)[]
-        {
-            ("series", Series), ("newSeries", NewSeries), ("storedSeries", StoredSeries), ("samplesPerSecond", SamplesPerSecond),
-            ("bytesPerSecond", BytesPerSecond),
-        }.Where(l => l.Value < 1).Select(l => $"{l.Name}: {l.Value} is less than 1. To refuse all of a tenant, archive it.")
-        .FirstOrDefault()
-        ?? (RetentionDays is < 1 or > MostDays ? $"retentionDays: {RetentionDays} is not between 1 and {MostDays} days." : null)
+        (RetentionDays is < 1 or > MostDays ? $"{Days}: {RetentionDays} is not between 1 and {MostDays} days." : null)
+        ?? Each.Where(l => l.Of(this) < 1).Select(l => $"{l.Name}: {l.Of(this)} is less than 1. To refuse all of a tenant, archive it.")
+            .FirstOrDefault()
         ?? (StoredSeries < Series ? $"storedSeries: {StoredSeries} is less than series, which is {Series}." : null);
 }
 

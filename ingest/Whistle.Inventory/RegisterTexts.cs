@@ -2,16 +2,13 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 
+using static Whistle.Inventory.RegisterEntry;
+
 namespace Whistle.Inventory;
 
 /// <summary>What people may write into the register, and how it is stored.</summary>
 static partial class RegisterTexts
 {
-    const int LongestName = 200;
-    const int LongestNotes = 16 << 10;
-    const int LongestText = 300;
-    const int MostTexts = 20;
-
     static readonly JsonSerializerOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Why it is not taken; null where it is.</summary>

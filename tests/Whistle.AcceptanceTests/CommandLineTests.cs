@@ -178,7 +178,7 @@ public sealed class CommandLineTests : IDisposable
             (["tenants", "rename", "acme", "ACME"], "Tenant acme is called ACME now."),
             (["tenants", "edit", "acme", "--notes", "pays on time"], "Tenant acme is changed."),
             (["tenants", "limit", "acme", "--series", "50000"], "The limits of tenant acme are set."),
-            (["tenants", "list", "--output", "csv"], "acme,ACME,ops@acme.example,,series 50000,"),
+            (["tenants", "list", "--output", "csv"], "acme,ACME,ops@acme.example,,active series 50000,"),
             (["tenants", "show", "acme"], "pays on time"),
             (["clusters", "add", "prod-1", "--tenant", "acme", "--label", "zone=eu-1"], "Cluster acme/prod-1 is added."),
             (["clusters", "rename", "prod-1", "Production", "--tenant", "acme"], "Cluster acme/prod-1 is called Production now."),

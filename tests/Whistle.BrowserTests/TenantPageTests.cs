@@ -50,6 +50,37 @@ public sealed class TenantPageTests(Chromium chromium)
     }
 
     [Fact]
+    public async Task Each_fault_of_a_dialog_is_said_at_its_field_which_has_the_focus()
+    {
+        await using var scene = await Scenes.TenantsAsync(Cancellation);
+        await using var person = await BrowserPage.OpenAsync(await chromium.BrowserAsync(), scene);
+        var page = person.Page;
+        await person.GoAsync("/tenants/acme");
+        foreach (var (dialog, confirm, field, value, fault) in new[]
+        {
+            ("Edit…", "Save", "Name", "", "Fill this in"), ("Edit…", "Save", "Contacts", new string('x', 301), "each has 1 to 300"),
+            ("Edit…", "Save", "Labels", "a=1\na=2", "is there twice"), ("Edit…", "Save", "Labels", "Zone=eu", "is not taken"),
+            ("Limits…", "Save", "New series within an hour", "0", "0 is less than 1"),
+            ("Limits…", "Save", "Series in the store", "1", "less than series"),
+            ("Limits…", "Save", "Samples a second", "many", "is not a whole number"),
+            ("Limits…", "Save", "Bytes a second", "-1", "is not a whole number"), ("Limits…", "Save", "Days kept", "0", "not between"),
+            ("Add a cluster…", "Add", "Id", "no id", "not a valid cluster name"), ("Add a cluster…", "Add", "Id", "retired", "There is a cluster"),
+        })
+        {
+            await page.GetByRole(AriaRole.Button, new() { Name = dialog, Exact = true }).First.ClickAsync();
+            var input = page.GetByRole(AriaRole.Dialog).GetByLabel(field);
+            await input.FillAsync(value);
+            await page.GetByRole(AriaRole.Button, new() { Name = confirm, Exact = true }).ClickAsync();
+            await Assertions.Expect(input).ToHaveAccessibleDescriptionAsync(new Regex(fault));
+            await Assertions.Expect(input).ToHaveAttributeAsync("aria-invalid", "true");
+            await Assertions.Expect(input).ToBeFocusedAsync();
+            await Assertions.Expect(page.Locator("#act [aria-invalid]")).ToHaveCountAsync(1);
+            await person.KeysAsync("Escape");
+            await Assertions.Expect(page.GetByRole(AriaRole.Dialog)).ToHaveCountAsync(0);
+        }
+    }
+
+    [Fact]
     public async Task A_tenant_is_added_edited_and_archived_and_a_mistake_is_said_at_its_field()
     {
         await using var scene = await Scene.StartAsync(Cancellation);
@@ -88,6 +119,13 @@ public sealed class TenantPageTests(Chromium chromium)
         await page.GetByLabel("Active series").FillAsync("0");
         await person.KeysAsync("Enter");
         await Assertions.Expect(page.GetByLabel("Active series")).ToHaveAccessibleDescriptionAsync(new Regex("0 is less than 1"));
+        // What is lost then is lost for good.
+        var save = page.GetByRole(AriaRole.Button, new() { Name = "Save" });
+        await Assertions.Expect(save).ToHaveClassAsync(new Regex("is-main"));
+        await page.GetByLabel("Days kept").FillAsync("7");
+        await Assertions.Expect(save).ToHaveClassAsync(new Regex("is-danger"));
+        await page.GetByLabel("Days kept").FillAsync("");
+        await Assertions.Expect(save).ToHaveClassAsync(new Regex("is-main"));
         await page.GetByLabel("Active series").FillAsync("50000");
         await person.KeysAsync("Enter");
         await person.SeesAsync(person.Text("50,000"));

@@ -40,6 +40,9 @@ public sealed record ActRequest
 
     public bool IsDangerous { get; init; }
 
+    /// <summary>Whether it is dangerous with what is filled in; null where that makes no difference.</summary>
+    public Func<IReadOnlyDictionary<string, string>, bool>? Endangers { get; init; }
+
     /// <summary>What is said once it is done.</summary>
     public required string Done { get; init; }
 

@@ -2,28 +2,22 @@ using System.Globalization;
 
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
+using Whistle.Web.Tenants;
 
 namespace Whistle.Web.Acts;
 
 /// <summary>The dialogs in which the register is changed.</summary>
 static class RegisterRequests
 {
-    // As many as the register takes.
-    const int LongestNotes = 16 << 10;
-    const int LongestList = 20 * 512;
+    // Of lines that the register takes, each with what ends it.
+    const int LongestContacts = RegisterEntry.MostTexts * (RegisterEntry.LongestText + 1);
+    const int LongestLabels = RegisterEntry.MostTexts * (RegisterEntry.LongestLabelName + 1 + RegisterEntry.LongestText + 1);
 
     const string HeardAgain = "Its senders are heard again, and missed when they are silent.";
 
     static readonly ActField Id = new(
         "id", "Id", Help: "The label of its telemetry: small letters, digits, dots and dashes. It never changes.", IsNeeded: true,
         MaxLength: 253);
-
-    static readonly (string Name, string Label, Func<TenantLimits, long?> Of)[] Limited =
-    [
-        ("series", "Active series", l => l.Series), ("newSeries", "New series within an hour", l => l.NewSeries),
-        ("storedSeries", "Series in the store", l => l.StoredSeries), ("samplesPerSecond", "Samples a second", l => l.SamplesPerSecond),
-        ("bytesPerSecond", "Bytes a second", l => l.BytesPerSecond), ("retentionDays", "Days kept", l => l.RetentionDays),
-    ];
 
     public static ActRequest AddTenant(PersonActs acts) => new()
     {
@@ -53,10 +47,11 @@ static class RegisterRequests
             + "the days kept is deleted for good.",
         Fields =
         [
-            .. Limited.Select(l => new ActField(
-                l.Name, l.Label, l.Of(tenant.Limits)?.ToString(CultureInfo.InvariantCulture) ?? "", IsNumber: true, MaxLength: 20)),
+            .. TenantLimits.Each.Select(l => new ActField(
+                l.Name, TenantView.Label(l.Words), l.Of(tenant.Limits)?.ToString(CultureInfo.InvariantCulture) ?? "", IsNumber: true, MaxLength: 20)),
         ],
         Confirm = "Save",
+        Endangers = fields => IsShorter(fields[TenantLimits.Days], tenant.Limits.RetentionDays),
         Done = "Limits saved. Every server counts with them within seconds.",
         Do = async input => LimitsOf(input.Fields, out var limits) is { } mistake
             ? mistake : await acts.SetTenantLimitsAsync(tenant.Id, limits),
@@ -130,16 +125,16 @@ static class RegisterRequests
     static IReadOnlyList<ActField> Described(RegisterEntry entry, bool named)
     {
         ActField contacts = new(
-            "contacts", "Contacts", string.Join('\n', entry.Contacts), "Whom to ask, one a line.", Lines: 3, MaxLength: LongestList);
-        ActField notes = new("notes", "Notes", entry.Notes, Lines: 3, MaxLength: LongestNotes);
+            "contacts", "Contacts", string.Join('\n', entry.Contacts), "Whom to ask, one a line.", Lines: 3, MaxLength: LongestContacts);
+        ActField notes = new("notes", "Notes", entry.Notes, Lines: 3, MaxLength: RegisterEntry.LongestNotes);
         return !named ? [contacts, notes] :
         [
             new("name", "Name", entry.Name, entry.Name.Length > 0 ? "" : "What it is called; the id if not given.",
-                IsNeeded: entry.Name.Length > 0, MaxLength: 200),
+                IsNeeded: entry.Name.Length > 0, MaxLength: RegisterEntry.LongestName),
             contacts,
             new("labels", "Labels", string.Join('\n', entry.Labels.OrderBy(l => l.Key, StringComparer.Ordinal).Select(
                 l => $"{l.Key}={l.Value}")), "One a line, such as zone=eu-1. They are no labels of telemetry.", Lines: 3,
-                MaxLength: LongestList),
+                MaxLength: LongestLabels),
             notes,
         ];
     }
@@ -179,7 +174,7 @@ static class RegisterRequests
     {
         limits = TenantLimits.None;
         var values = new Dictionary<string, long?>();
-        foreach (var (name, _, _) in Limited)
+        foreach (var (name, _, _) in TenantLimits.Each)
         {
             var text = fields[name].Trim();
             var isNumber = long.TryParse(text, NumberStyles.AllowThousands, CultureInfo.InvariantCulture, out var value);
@@ -190,9 +185,13 @@ static class RegisterRequests
 
         limits = new(
             (int?)values["series"], (int?)values["newSeries"], (int?)values["storedSeries"], (int?)values["samplesPerSecond"],
-            values["bytesPerSecond"], (int?)values["retentionDays"]);
+            values["bytesPerSecond"], (int?)values[TenantLimits.Days]);
         return null;
     }
+
+    // What the server keeps by itself is longer than all that a tenant may be given.
+    static bool IsShorter(string days, int? before) =>
+        int.TryParse(days, NumberStyles.AllowThousands, CultureInfo.InvariantCulture, out var after) && (before is null || after < before);
 
     static string[] Lines(string text) =>
         text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);

@@ -1,6 +1,7 @@
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.Inventory.Access;
+using Whistle.PromQL;
 using Whistle.Web.Live;
 
 namespace Whistle.Web.Tenants;
@@ -23,13 +24,12 @@ sealed record TenantView(
     /// <summary>Limits in words; empty where the server's own settings count.</summary>
     public IReadOnlyList<(string Name, string Value)> Limits => !IsWhole ? [] :
     [
-        .. new (string Name, long? Value)[]
-        {
-            ("Active series", Tenant.Limits.Series), ("New series an hour", Tenant.Limits.NewSeries),
-            ("Stored series", Tenant.Limits.StoredSeries), ("Samples a second", Tenant.Limits.SamplesPerSecond),
-            ("Bytes a second", Tenant.Limits.BytesPerSecond), ("Days kept", Tenant.Limits.RetentionDays),
-        }.Where(l => l.Value is not null).Select(l => (l.Name, $"{l.Value:N0}")),
+        .. TenantLimits.Each.Select(l => (Label(l.Words), Value: l.Of(Tenant.Limits)))
+            .Where(l => l.Value is not null).Select(l => (l.Item1, $"{l.Value:N0}")),
     ];
+
+    /// <summary>As the name of a field or a row.</summary>
+    public static string Label(string words) => $"{char.ToUpperInvariant(words[0])}{words[1..]}";
 
     static TenantView Of(FleetSnapshot snapshot, KnownTenant tenant) => new(
         tenant, snapshot.Rights.Sees(AccessScope.Of(tenant.Id)),
@@ -37,7 +37,7 @@ sealed record TenantView(
         snapshot.Nodes.Count(n => n.Key.Tenant == tenant.Id),
         [
             .. snapshot.Known.Values.Where(n => n.Id.Tenant == tenant.Id).Select(n => n.Archived).OfType<ArchivedNode>()
-                .OrderByDescending(n => n.At).ThenBy(n => n.Id.Node, StringComparer.Ordinal),
+                .OrderByDescending(n => n.At).ThenBy(n => n.Id.Node, NaturalOrder.Comparer),
         ],
         [.. snapshot.Open.Where(i => i.Tenant == tenant.Id)]);
 }

@@ -57,7 +57,7 @@ static class ClustersCommand
                 Console.WriteLine($"Cluster {id} is changed.");
             }),
         Archive("archive", "Refuses telemetry and new senders of a cluster; its history stays.", "archived. Its senders are refused"),
-        Archive("unarchive", "Takes an archived cluster back.", "in use again. Its senders are heard"),
+        Archive("unarchive", "Unarchives a cluster.", "in use again. Its senders are heard"),
     };
 
     static Command Archive(string verb, string description, string done) =>

@@ -37,7 +37,7 @@ static class NodesCommand
                 Console.WriteLine($"Node {id} is archived. Its reports are refused within seconds; stop its agent.");
             }),
         ServerConnection.With(
-            new Command("unarchive", "Takes an archived node back into service.") { Node, Cluster, Tenant }, UnarchiveAsync),
+            new Command("unarchive", "Unarchives a node.") { Node, Cluster, Tenant }, UnarchiveAsync),
     };
 
     static async Task UnarchiveAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Text.Json;
 
+using Whistle.Inventory;
+
 namespace Whistle.Commands;
 
 /// <summary>Whose clusters are watched.</summary>
@@ -57,7 +59,7 @@ static class TenantsCommand
             }),
         Limit(),
         Archive("archive", "Refuses telemetry and new senders of a tenant; its history stays.", "archived. Its senders are refused"),
-        Archive("unarchive", "Takes an archived tenant back.", "in use again. Its senders are heard"),
+        Archive("unarchive", "Unarchives a tenant.", "in use again. Its senders are heard"),
     };
 
     static Command Limit()
@@ -139,13 +141,5 @@ static class TenantsCommand
         || limits.ValueKind is not JsonValueKind.Object ? "" : string.Join(", ", limits.EnumerateObject()
             .Where(l => l.Value.ValueKind is JsonValueKind.Number).Select(l => $"{Words(l.Name)} {l.Value}"));
 
-    static string Words(string name) => name switch
-    {
-        "newSeries" => "new series an hour",
-        "storedSeries" => "stored series",
-        "samplesPerSecond" => "samples a second",
-        "bytesPerSecond" => "bytes a second",
-        "retentionDays" => "days kept",
-        _ => name,
-    };
+    static string Words(string name) => TenantLimits.Each.FirstOrDefault(l => l.Name == name).Words ?? name;
 }

@@ -10,13 +10,12 @@ namespace Whistle.Inventory.Callers;
 public sealed class RegisterActs(FleetRegister register, Credentials credentials)
 {
     /// <exception cref="ForbiddenException">The caller does not manage all tenants.</exception>
-    public Task<RegisterOutcome> AddTenantAsync(Caller caller, string id, RegisterChange entry, CancellationToken cancellation) =>
-        TakenAsync(async () =>
-        {
-            AuditAct.Current?.Subject = id;
-            await caller.RequireEverywhereAsync(Permission.ManageTenants, AccessScope.Of(id));
-            return await register.AddTenantAsync(id, entry, caller.Name, cancellation);
-        });
+    public async Task<RegisterOutcome> AddTenantAsync(Caller caller, string id, RegisterChange entry, CancellationToken cancellation)
+    {
+        AuditAct.Current?.Subject = id;
+        await caller.RequireEverywhereAsync(Permission.ManageTenants, AccessScope.Of(id));
+        return await register.AddTenantAsync(id, entry, caller.Name, cancellation);
+    }
 
     /// <exception cref="ForbiddenException">The caller does not manage the tenant, or not all of them where that is needed.</exception>
     public Task<RegisterOutcome> ChangeTenantAsync(Caller caller, string id, RegisterChange change, CancellationToken cancellation) =>
@@ -35,13 +34,13 @@ public sealed class RegisterActs(FleetRegister register, Credentials credentials
 
     /// <summary>Answers <see cref="RegisterOutcome.Unknown"/> where its tenant is not in the register.</summary>
     /// <exception cref="ForbiddenException">The caller does not manage the tenant.</exception>
-    public Task<RegisterOutcome> AddClusterAsync(Caller caller, ClusterId id, RegisterChange entry, CancellationToken cancellation) =>
-        TakenAsync(async () =>
-        {
-            AuditAct.Current?.Subject = $"{id}";
-            await caller.RequireAsync(Permission.ManageTenants, id);
-            return await register.AddClusterAsync(id, entry, caller.Name, cancellation);
-        });
+    public async Task<RegisterOutcome> AddClusterAsync(
+        Caller caller, ClusterId id, RegisterChange entry, CancellationToken cancellation)
+    {
+        AuditAct.Current?.Subject = $"{id}";
+        await caller.RequireAsync(Permission.ManageTenants, id);
+        return await register.AddClusterAsync(id, entry, caller.Name, cancellation);
+    }
 
     /// <exception cref="ForbiddenException">The caller does not manage the cluster.</exception>
     public Task<RegisterOutcome> ChangeClusterAsync(Caller caller, ClusterId id, RegisterChange change, CancellationToken cancellation) =>
@@ -72,7 +71,7 @@ public sealed class RegisterActs(FleetRegister register, Credentials credentials
             await caller.RequireEverywhereAsync(Permission.ManageTenants, AccessScope.Of(id));
         else
             await caller.RequireAsync(Permission.ManageTenants, AccessScope.Of(id));
-        return await TakenAsync(change);
+        return await change();
     }
 
     async Task<RegisterOutcome> OnClusterAsync(
@@ -81,18 +80,6 @@ public sealed class RegisterActs(FleetRegister register, Credentials credentials
         if (!caller.Sees(id) || !(await register.ClustersAsync(cancellation)).Any(c => c.Id == id))
             return new RegisterOutcome.Unknown();
         await caller.RequireAsync(Permission.ManageTenants, id);
-        return await TakenAsync(change);
-    }
-
-    static async Task<RegisterOutcome> TakenAsync(Func<Task<RegisterOutcome>> change)
-    {
-        try
-        {
-            return await change();
-        }
-        catch (ArgumentException e)
-        {
-            return new RegisterOutcome.Mistaken(e.Message);
-        }
+        return await change();
     }
 }

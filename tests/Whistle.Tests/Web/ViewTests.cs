@@ -1,6 +1,7 @@
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
+using Whistle.Inventory.Access;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -12,6 +13,7 @@ using Whistle.Web.Incidents;
 using Whistle.Web.Live;
 using Whistle.Web.Nodes;
 using Whistle.Web.Places;
+using Whistle.Web.Tenants;
 using Whistle.Web.Text;
 
 using Xunit;
@@ -25,6 +27,25 @@ public sealed class ViewTests
     static readonly DateTimeOffset Now = new(2026, 3, 1, 12, 0, 0, TimeSpan.Zero);
 
     static readonly RunbookSet Shipped = RunbookSet.Load([Path.Combine(AppContext.BaseDirectory, "runbooks")]).Runbooks!;
+
+    [Fact]
+    public void Nodes_that_were_archived_at_once_stand_as_people_count()
+    {
+        var nodes = new[] { "web-10", "web-2", "web-1", "last" }.Select(
+            n => new ArchivedNode(new("acme", "c", n), "ann", n == "last" ? Now.AddMinutes(1) : Now)).ToList();
+        var tenant = new KnownTenant("acme", new("ACME", [], "", new Dictionary<string, string>()), new(Series: 5, RetentionDays: 7),
+            new(RegisterHistory.Person, "ann", Now, null, null));
+        var view = Assert.Single(TenantView.All(new FleetSnapshot
+        {
+            Version = 1,
+            Now = Now,
+            Rights = Rights.Everything,
+            Tenants = [tenant],
+            Known = nodes.ToDictionary(n => n.Id, n => new KnownNode(n.Id, null, null, false, n, null)),
+        }));
+        Assert.Equal(["last", "web-1", "web-2", "web-10"], view.Archived.Select(n => n.Id.Node));
+        Assert.Equal([("Active series", "5"), ("Days kept", "7")], view.Limits);
+    }
 
     [Theory]
     [InlineData(RunState.AwaitingApproval, Standing.NeedsApproval)]
