@@ -48,7 +48,8 @@ static class RegisterRequests
         Fields =
         [
             .. TenantLimits.Each.Select(l => new ActField(
-                l.Name, TenantView.Label(l.Words), l.Of(tenant.Limits)?.ToString(CultureInfo.InvariantCulture) ?? "", IsNumber: true, MaxLength: 20)),
+                l.Name, TenantView.Label(l.Words),
+                l.Of(tenant.Limits)?.ToString(CultureInfo.InvariantCulture) ?? "", IsNumber: true, MaxLength: 20)),
         ],
         Confirm = "Save",
         Endangers = fields => IsShorter(fields[TenantLimits.Days], tenant.Limits.RetentionDays),

@@ -59,7 +59,8 @@ static class AccountView
         {Picture(OneTimeCodes.Uri(person.Name, key))}
         <dl class="facts"><dt>Key</dt><dd><code id="key">{string.Join(' ', key.Chunk(4).Select(c => new string(c)))}</code></dd>
         <dt>Address</dt><dd><code>{Forms.Text(OneTimeCodes.Uri(person.Name, key))}</code></dd></dl>
-        <form method="post" action="{Address.Account}">{Act("turn-on-second-factor")}{Forms.Hidden("key", encrypted)}{Forms.Mistake(mistake)}
+        <form method="post" action="{Address.Account}">{Act("turn-on-second-factor")}
+        {Forms.Hidden("key", encrypted)}{Forms.Mistake(mistake)}
         {Forms.Code("Code that the app shows", mistake)}{Old(person, mistake)}
         {Forms.Button("Turn on")}</form><p><a href="{Address.Account}">Leave it as it is</a></p></section>
         """;

@@ -10,8 +10,8 @@ using Whistle.Actions.Files;
 namespace Whistle.Access;
 
 /// <summary>
-/// The keys that cookies are encrypted with, each a file that is written and read as every secret is. One that is damaged is set aside: what
-/// it encrypted is no session any more, and that is all.
+/// The keys that cookies are encrypted with, each a file that is written and read as every secret is. One that is damaged is set aside:
+/// what it encrypted is no session any more, and that is all.
 /// </summary>
 /// <param name="say">Called with the description of a key that was set aside.</param>
 sealed class KeyFolder(string folder, TimeProvider time, Action<string> say) : IXmlRepository

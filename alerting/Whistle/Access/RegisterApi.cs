@@ -71,7 +71,8 @@ static class RegisterApi
         group.MapPost("/tenants/{tenant}/unarchive", async (
             [Description("Its id.")] string tenant, Caller caller, CancellationToken cancellation) =>
             Answer(tenant, await acts.ArchiveTenantAsync(caller, tenant, false, cancellation)))
-            .NeedsEverywhere(Permission.ManageTenants).WithName("unarchiveTenant").WithSummary("Unarchives a tenant: its senders are heard again.");
+            .NeedsEverywhere(Permission.ManageTenants).WithName("unarchiveTenant")
+            .WithSummary("Unarchives a tenant: its senders are heard again.");
     }
 
     static void MapClusters(RouteGroupBuilder group, FleetRegister register, KnownPlaces places)

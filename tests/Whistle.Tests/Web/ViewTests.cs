@@ -1,7 +1,6 @@
 using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
-using Whistle.Inventory.Access;
 using Whistle.Remediation.Control;
 using Whistle.Remediation.Runbooks;
 using Whistle.Remediation.Runs;
@@ -31,7 +30,8 @@ public sealed class ViewTests
     [Fact]
     public void Nodes_that_were_archived_at_once_stand_as_people_count()
     {
-        var nodes = new[] { "web-10", "web-2", "web-1", "last" }.Select(
+        string[] names = ["web-10", "web-2", "web-1", "last"];
+        var nodes = names.Select(
             n => new ArchivedNode(new("acme", "c", n), "ann", n == "last" ? Now.AddMinutes(1) : Now)).ToList();
         var tenant = new KnownTenant("acme", new("ACME", [], "", new Dictionary<string, string>()), new(Series: 5, RetentionDays: 7),
             new(RegisterHistory.Person, "ann", Now, null, null));
@@ -39,7 +39,6 @@ public sealed class ViewTests
         {
             Version = 1,
             Now = Now,
-            Rights = Rights.Everything,
             Tenants = [tenant],
             Known = nodes.ToDictionary(n => n.Id, n => new KnownNode(n.Id, null, null, false, n, null)),
         }));
