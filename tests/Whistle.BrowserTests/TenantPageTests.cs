@@ -65,7 +65,8 @@ public sealed class TenantPageTests(Chromium chromium)
             ("Limits…", "Save", "Samples a second", "many", "is not a whole number"),
             ("Limits…", "Save", "Bytes a second", "-1", "is not a whole number"),
             ("Limits…", "Save", "Days kept", "0", "not between"),
-            ("Add a cluster…", "Add", "Id", "no id", "not a valid cluster name"), ("Add a cluster…", "Add", "Id", "retired", "There is a cluster"),
+            ("Add a cluster…", "Add", "Id", "no id", "not a valid cluster name"),
+            ("Add a cluster…", "Add", "Id", "retired", "There is a cluster"),
         })
         {
             await page.GetByRole(AriaRole.Button, new() { Name = dialog, Exact = true }).First.ClickAsync();
