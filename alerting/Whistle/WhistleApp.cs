@@ -143,6 +143,7 @@ sealed class WhistleApp : IAsyncDisposable
         }
 
         listening.Write();
+        _app.Lifetime.ApplicationStopping.Register(listening.Remove);
         // Its agent sends what it has while the gateway still answers.
         _app.Lifetime.ApplicationStopping.Register(_stopping.Cancel);
         if (_options.Agent)
@@ -156,7 +157,6 @@ sealed class WhistleApp : IAsyncDisposable
         await _stopping.CancelAsync();
         await _agent;
         await _app.StopAsync();
-        Service<ListeningFile>().Remove();
         await _app.DisposeAsync();
         _folder.Dispose();
         _stopping.Dispose();

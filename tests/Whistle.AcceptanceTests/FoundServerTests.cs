@@ -125,13 +125,40 @@ public sealed class FoundServerTests : IDisposable
     public void What_a_process_wrote_that_has_ended_says_nothing()
     {
         Directory.CreateDirectory(Data);
-        var listening = new Listening(Environment.ProcessId, new("http://127.0.0.1:9"), [new("http://127.0.0.1:9")], null);
+        var own = Environment.ProcessId;
+        var listening = new Listening(own, Listening.StartOf(own)!, new("http://127.0.0.1:9"), [new("http://127.0.0.1:9")], null);
         PrivateText.Write(Written, JsonSerializer.Serialize(listening, JsonSerializerOptions.Web));
         Assert.Equal(listening.Local, Listening.Read(Data)!.Local);
 
-        // More than any system numbers its processes to.
-        PrivateText.Write(Written, JsonSerializer.Serialize(listening with { Process = int.MaxValue }, JsonSerializerOptions.Web));
-        Assert.Null(Listening.Read(Data));
+        // More than any system numbers its processes to, and a number that another process has now.
+        foreach (var stale in new[] { listening with { Process = int.MaxValue }, listening with { Started = "1 before" } })
+        {
+            PrivateText.Write(Written, JsonSerializer.Serialize(stale, JsonSerializerOptions.Web));
+            Assert.Null(Listening.Read(Data));
+        }
+    }
+
+    [Fact]
+    public async Task Where_no_server_runs_on_the_folder_its_token_is_sent_to_nobody()
+    {
+        await using (await StartAsync(o => o with { Listen = [new("http://127.0.0.1:0")] }))
+        {
+        }
+
+        var (exit, output, error) = await AskAsync("nodes", "list");
+        Assert.Equal((3, ""), (exit, output));
+        Assert.StartsWith($"No server says that it runs on {Data}. ", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_file_that_is_deleted_under_the_server_comes_back()
+    {
+        await using var server = await StartAsync(o => o with { Listen = [new("http://127.0.0.1:0")] });
+        File.Delete(Written);
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), TimeProvider.System);
+        while (!File.Exists(Written))
+            await timer.WaitForNextTickAsync(Cancellation);
+        Assert.Equal(server.App.Address, Listening.Read(Data)!.Local);
     }
 
     [Fact]

@@ -78,6 +78,16 @@ sealed class ServerConnection : IDisposable
         }
     }
 
+    // The folder's token is for its server alone: where none says that it listens, whoever has the usual port may be somebody else.
+    static Uri Usual(ParseResult arguments, string folder)
+    {
+        if (arguments.GetValue(TokenFile) is not null)
+            return WhistleOptions.UsualAddress;
+        _ = TokenOf(folder);
+        throw new UnreachableException($"No server says that it runs on {folder}. Start it with `whistle serve`, or name its address "
+            + "with --server or WHISTLE_SERVER.");
+    }
+
     // On the server's own machine its folder has what proves it.
     static ServerTrust TrustOf(Uri server, ParseResult arguments, string folder, Listening? found)
     {
@@ -90,7 +100,6 @@ sealed class ServerConnection : IDisposable
             fingerprint = null;
         else if (arguments.GetResult(Fingerprint) is { Implicit: false } && arguments.GetResult(Authority) is null or { Implicit: true })
             file = null;
-        // The variables may be set for another server.
         var isTyped = arguments.GetResult(Authority) is { Implicit: false } || arguments.GetResult(Fingerprint) is { Implicit: false };
         if (found is not null && !isTyped)
         {
@@ -186,7 +195,7 @@ sealed class ServerConnection : IDisposable
                 var (named, folder) = (arguments.GetValue(Server), arguments.GetValue(Data)!);
                 var found = named is null ? Find(folder) : null;
                 using var connection = new ServerConnection(
-                    named ?? found?.Local ?? WhistleOptions.UsualAddress, arguments, folder, found);
+                    named ?? found?.Local ?? Usual(arguments, folder), arguments, folder, found);
                 return await work(arguments, connection, cancellation);
             }
             catch (CommandException e)

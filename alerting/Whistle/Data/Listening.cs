@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 
 using Whistle.Actions.Files;
@@ -8,11 +9,12 @@ namespace Whistle.Data;
 /// Where the server of a data folder listens, and what proves it there. The server writes it once its addresses are bound, so that the
 /// command line finds it by the folder alone; only who could write there can say something else.
 /// </summary>
-/// <param name="Process">That wrote it: of one that has ended, it says nothing.</param>
+/// <param name="Process">That wrote it.</param>
+/// <param name="Started">When that began: of one that has ended it says nothing, whoever has its number now.</param>
 /// <param name="Local">Where this machine itself reaches it.</param>
 /// <param name="Addresses">All of them.</param>
 /// <param name="Fingerprint">Of its authority, or of its certificate where that is from elsewhere; null where no address has one.</param>
-sealed record Listening(int Process, Uri Local, IReadOnlyList<Uri> Addresses, string? Fingerprint)
+sealed record Listening(int Process, string Started, Uri Local, IReadOnlyList<Uri> Addresses, string? Fingerprint)
 {
     public const string FileName = "listening.json";
 
@@ -31,7 +33,7 @@ sealed record Listening(int Process, Uri Local, IReadOnlyList<Uri> Addresses, st
         try
         {
             var file = new SecretFile(Path.Combine(folder, FileName), Form) { Owner = PrivateFolder.OwnerForRoot(folder) };
-            return Parse(file.Read()) is { } read && IsAlive(read.Process) ? read : null;
+            return Parse(file.Read()) is { } read && StartOf(read.Process) == read.Started ? read : null;
         }
         catch (SecretException e) when (e.Trouble is SecretTrouble.Missing or SecretTrouble.Unreadable)
         {
@@ -57,17 +59,28 @@ sealed record Listening(int Process, Uri Local, IReadOnlyList<Uri> Addresses, st
         }
     }
 
-    // Its port may be another user's by now, who must not be shown the token.
-    static bool IsAlive(int process)
+    /// <summary>
+    /// When the process began, in words of this system; null where there is none. Its port may be another user's by now, who must not be
+    /// shown the token.
+    /// </summary>
+    public static string? StartOf(int process)
     {
         try
         {
-            using var found = System.Diagnostics.Process.GetProcessById(process);
-            return true;
+            if (!OperatingSystem.IsLinux())
+            {
+                using var found = System.Diagnostics.Process.GetProcessById(process);
+                return found.StartTime.Ticks.ToString(CultureInfo.InvariantCulture);
+            }
+
+            // Its 22nd field, of which those after the name in brackets begin with the third, is in ticks since the machine's start; see
+            // proc_pid_stat(5).
+            var stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/stat"));
+            return $"{stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[19]} {File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim()}";
         }
-        catch (ArgumentException)
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or IOException or UnauthorizedAccessException)
         {
-            return false;
+            return null;
         }
     }
 }

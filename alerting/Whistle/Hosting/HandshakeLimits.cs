@@ -8,7 +8,7 @@ namespace Whistle.Hosting;
 
 /// <summary>
 /// How long a connection may take until its TLS stands. Each has a limit of its own, drawn at random, so that thousands that were opened at
-/// once do not end at once. Nothing is spent on TLS before its first record is whole.
+/// once do not end at once. Nothing is spent on TLS before its first record is whole, and what a hello costs is spent on few at a time.
 /// </summary>
 static class HandshakeLimits
 {
@@ -21,7 +21,7 @@ static class HandshakeLimits
     const int LongestRecord = 1 << 14;
 
     // Whoever is answered already shares the processors with half as many handshakes, not with all that came at once.
-    static readonly SemaphoreSlim Places = new(Math.Max(1, Environment.ProcessorCount / 2));
+    internal static readonly SemaphoreSlim Places = new(Math.Max(1, Environment.ProcessorCount / 2));
 
     static readonly object Key = new();
 
@@ -33,14 +33,24 @@ static class HandshakeLimits
         await using var pending = new Pending(connection);
         connection.Items[Key] = pending;
         pending.Limit(time, limit);
-        if (await pending.HasRecordAsync())
-            await await BeginAsync(next, connection);
+        if (await pending.HasRecordAsync() && await BeginAsync(next, connection) is { } handshake)
+            await handshake;
     };
 
-    // Its first record is there, so what TLS computes for it is done when the call returns; for the rest it waits for the other side.
-    static async Task<Task> BeginAsync(ConnectionDelegate next, ConnectionContext connection)
+    // Its first record is there, so what TLS computes for a hello of one record is done when the call returns; then it waits for the other
+    // side. A hello in parts computes outside, as all did without this.
+    static async Task<Task?> BeginAsync(ConnectionDelegate next, ConnectionContext connection)
     {
-        await Places.WaitAsync(connection.ConnectionClosed);
+        try
+        {
+            await Places.WaitAsync(connection.ConnectionClosed);
+        }
+        catch (OperationCanceledException)
+        {
+            // Whoever has gone, or has waited too long, is told nothing.
+            return null;
+        }
+
         try
         {
             return next(connection);

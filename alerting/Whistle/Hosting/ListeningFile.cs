@@ -7,50 +7,63 @@ namespace Whistle.Hosting;
 /// <summary>Keeps <see cref="Listening"/> of the data folder as it is.</summary>
 sealed class ListeningFile(WhistleOptions options, IServiceProvider services, ILogger<ListeningFile> logger)
 {
+    readonly Lock _writing = new();
+    readonly string _started = Listening.StartOf(Environment.ProcessId) ?? "";
     byte[]? _written;
-    volatile bool _isBound;
+    bool _isBound;
     bool _failed;
+
+    string FullPath => Path.Combine(options.DataFolder, Listening.FileName);
 
     /// <summary>Once all addresses are bound.</summary>
     public void Write()
     {
-        _isBound = true;
-        Look();
+        lock (_writing)
+        {
+            _isBound = true;
+            Look();
+        }
     }
 
-    /// <summary>Writes it where it could not be written before, or a certificate was replaced, which has another fingerprint.</summary>
+    /// <summary>Writes it where it is not there, or a certificate was replaced, which has another fingerprint.</summary>
     public void Look()
     {
-        if (!_isBound || (_written is not null && !options.UsesTls))
-            return;
-        var now = Now().ToBytes();
-        if (_written is not null && now.AsSpan().SequenceEqual(_written))
-            return;
-        try
+        lock (_writing)
         {
-            Listening.Write(options.DataFolder, now);
-            (_written, _failed) = (now, false);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            // A verb finds nothing then, or what proves nothing: it does not go astray.
-            if (!_failed)
-                logger.ListeningNotWritten(Listening.FileName, options.DataFolder, e.Message);
-            _failed = true;
+            if (!_isBound)
+                return;
+            var now = Now().ToBytes();
+            if (_written is not null && now.AsSpan().SequenceEqual(_written) && File.Exists(FullPath))
+                return;
+            try
+            {
+                Listening.Write(options.DataFolder, now);
+                (_written, _failed) = (now, false);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // A verb finds nothing then, or what proves nothing: it does not go astray.
+                if (!_failed)
+                    logger.ListeningNotWritten(Listening.FileName, options.DataFolder, e.Message);
+                _failed = true;
+            }
         }
     }
 
-    /// <summary>Of an earlier start, or at the end of this one: nobody is there then.</summary>
+    /// <summary>Of an earlier start, or before this one's addresses are given up: nobody is there then.</summary>
     public void Remove()
     {
-        _isBound = false;
-        try
+        lock (_writing)
         {
-            File.Delete(Path.Combine(options.DataFolder, Listening.FileName));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            logger.ListeningNotWritten(Listening.FileName, options.DataFolder, e.Message);
+            _isBound = false;
+            try
+            {
+                File.Delete(FullPath);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                logger.ListeningNotWritten(Listening.FileName, options.DataFolder, e.Message);
+            }
         }
     }
 
@@ -59,7 +72,7 @@ sealed class ListeningFile(WhistleOptions options, IServiceProvider services, IL
         var addresses = BoundAddresses.Of(services);
         var certificate = services.GetService<CertificateSource>();
         return new(
-            Environment.ProcessId, WhistleOptions.LocalOf(addresses.Take(options.Listen.Count)), addresses,
+            Environment.ProcessId, _started, WhistleOptions.LocalOf(addresses.Take(options.Listen.Count)), addresses,
             certificate?.ProvenBy);
     }
 }

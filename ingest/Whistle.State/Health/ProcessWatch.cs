@@ -94,16 +94,16 @@ public sealed partial class ProcessWatch(HealthBoard health)
 
     // Listing them looks at each of them, which takes tens of milliseconds where there are thousands of connections.
     internal static long OpenHandles() => !OperatingSystem.IsLinux() ? 0
-        : SizeOf(Handles) is > 0 and var open ? open : Directory.GetFileSystemEntries(Handles).Length;
+        : CountedHandles() is > 0 and var open ? open : Directory.GetFileSystemEntries(Handles).Length;
 
     // The size of this folder is how many there are: since Linux 6.2; 0 before. See proc_pid_fd(5).
-    static unsafe long SizeOf(string folder)
+    internal static unsafe long CountedHandles()
     {
         const int here = -100;
         const uint size = 0x200;
         const int offsetOfSize = 40;
         var found = stackalloc byte[256];
-        return StatxCall(here, folder, 0, size, found) == 0 ? *(long*)(found + offsetOfSize) : 0;
+        return StatxCall(here, Handles, 0, size, found) == 0 ? *(long*)(found + offsetOfSize) : 0;
     }
 
     // The soft limit, which .NET raises to the hard one at its start.
