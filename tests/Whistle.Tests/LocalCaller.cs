@@ -3,6 +3,7 @@ using System.Security.Claims;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 
+using Whistle.Detectors.Http;
 using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
@@ -21,6 +22,7 @@ static class LocalCaller
         var builder = WebApplication.CreateSlimBuilder();
         builder.Services.AddAuthorization()
             .AddSingleton(StateDatabase.InMemory()).AddSingleton(TimeProvider.System).AddSingleton<AuditLog>()
+            .AddSingleton<FaultReferences>()
             .AddCallers("", new());
         return builder;
     }

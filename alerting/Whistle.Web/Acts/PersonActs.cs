@@ -184,6 +184,7 @@ sealed partial class PersonActs(
         var user = (await people.GetAuthenticationStateAsync()).User;
         if (user.Identity is not { IsAuthenticated: true, Name.Length: > 0 })
             return "Your session has ended. Reload the page to see how to log in again.";
+        string? refusal;
         try
         {
             var caller = await guard.OfAsync(user, visitor.From, CancellationToken.None);
@@ -194,9 +195,7 @@ sealed partial class PersonActs(
                 Details = entry.Details is { } details ? ActAudit.Text(details) : "",
             };
             // What is said of an act that was done is no refusal.
-            var refusal = await audit.RecordAsync(written, () => act(caller), said => written.IsWritten ? null : said);
-            await feed.RefreshAsync(CancellationToken.None);
-            return refusal;
+            refusal = await audit.RecordAsync(written, () => act(caller), said => written.IsWritten ? null : said);
         }
         catch (ForbiddenException e)
         {
@@ -207,6 +206,18 @@ sealed partial class PersonActs(
             logger.ActFailed(e);
             return "The server could not do it, and nothing was changed. Try again; the server's log says why.";
         }
+
+        try
+        {
+            await feed.RefreshAsync(CancellationToken.None);
+        }
+        catch (Exception e)
+        {
+            // The act is done; the next look shows it.
+            logger.PageIncomplete(e);
+        }
+
+        return refusal;
     }
 }
 

@@ -100,16 +100,20 @@ sealed class AccountPage
 
     async Task ChangePasswordAsync(AccountVisit visit, Person person)
     {
-        if (PasswordRules.Mistake(visit.Form.One("password"), person.Name) is { } weak)
+        if (PasswordRules.Plain(visit.Form.One("password"), person.Name) is { } weak)
             await ShowAsync(visit, weak, StatusCodes.Status400BadRequest);
         else if (visit.Form.One("again") != visit.Form.One("password"))
             await ShowAsync(visit, "The two passwords differ.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
         {
-            if (await _passwords.HashAsync(visit.Form.One("password"), person.Name, visit.From, visit.Cancellation) is { } hash)
-                await DoAsync(visit, () => _accounts.ChangePasswordAsync(proven, hash, visit.Session, visit.Cancellation));
-            else
+            var chosen = await _passwords.ChooseAsync(
+                visit.Form.One("password"), person.Name, person.Name, visit.From, visit.Cancellation);
+            if (chosen is null)
                 await PasswordLogIn.BusyAsync(visit.Context);
+            else if (chosen.Mistake is not null)
+                await ShowAsync(visit, chosen.Mistake, StatusCodes.Status400BadRequest);
+            else
+                await DoAsync(visit, () => _accounts.ChangePasswordAsync(proven, chosen.Hash, visit.Session, visit.Cancellation));
         }
     }
 
@@ -129,6 +133,9 @@ sealed class AccountPage
     {
         if (!person.HasTwoFactor)
             await ShowAsync(visit, "The authenticator app is off already.", StatusCodes.Status400BadRequest);
+        // Before it costs a code.
+        else if (_factors.AreRequired && (await _passkeys.OfAsync(person.Id, visit.Cancellation)).Count == 0)
+            await ShowAsync(visit, Accounts.LastFactor, StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
             await DoAsync(visit, () => _accounts.TurnOffAsync(proven, visit.Cancellation, _factors.AreRequired));
     }
@@ -143,7 +150,9 @@ sealed class AccountPage
 
     async Task AddPasskeyAsync(AccountVisit visit, Person person)
     {
-        if (await _devices.MadeAsync(visit.Context, visit.Form, person) is not var (key, challenge))
+        if (Passkeys.MistakeInName(visit.Form.One("name").Trim()) is { } unnamed)
+            await ShowAsync(visit, unnamed, StatusCodes.Status400BadRequest);
+        else if (await _devices.MadeAsync(visit.Context, visit.Form, person) is not var (key, challenge))
             await ShowAsync(visit, "The device gave no valid passkey, or that took too long. Try again.", StatusCodes.Status400BadRequest);
         else if (await ProveAsync(visit, person) is { } proven)
             await DoAsync(
@@ -165,10 +174,12 @@ sealed class AccountPage
     // Other sessions were begun by the password alone, and with the first second factor they would reach everything.
     async Task<string?> WithFirstAsync(AccountVisit visit, Person person, Func<Task<string?>> add)
     {
-        var isFirst = await _factors.AreLackingAsync(person, visit.Cancellation);
+        if (!await _factors.AreLackingAsync(person, visit.Cancellation))
+            return await add();
+        // Before it counts, and again for what began in between, whether or not the browser still waits.
+        await _sessions.EndOfAsync(person.Identity, visit.Cancellation, but: visit.Session);
         var mistake = await add();
-        if (mistake is null && isFirst)
-            await _sessions.EndOfAsync(person.Identity, visit.Cancellation, but: visit.Session);
+        await _sessions.EndOfAsync(person.Identity, CancellationToken.None, but: visit.Session);
         return mistake;
     }
 

@@ -50,16 +50,22 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, LogInB
             return;
         }
 
-        if (await passwords.HashAsync(form.One("password"), invitation.Id, from, context.RequestAborted) is not { } hash)
+        if (await passwords.ChooseAsync(form.One("password"), name, invitation.Id, from, context.RequestAborted) is not { } chosen)
         {
             await PasswordLogIn.BusyAsync(context);
+            return;
+        }
+
+        if (chosen.Mistake is not null)
+        {
+            await ShowAsync(context, invitation, known, token, name, chosen.Mistake, StatusCodes.Status400BadRequest);
             return;
         }
 
         var act = new AuditAct(RequestAudit.ActorOf(context), known is null ? "accept-invitation" : "accept-reset")
         { Subject = invitation.Id };
         var (person, refusal) = await audit.RecordAsync(
-            act, () => invitations.AcceptAsync(token, name, hash, context.RequestAborted, act), r => r.Mistake);
+            act, () => invitations.AcceptAsync(token, name, chosen.Hash, context.RequestAborted, act), r => r.Mistake);
         if (person is null)
             await ShowAsync(context, invitation, known, token, name, refusal, StatusCodes.Status400BadRequest);
         else
@@ -87,7 +93,7 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, LogInB
 
     static string? Mistake(string name, bool isKnown, IFormCollection form) =>
         !isKnown && PersonNames.Mistake(name) is { } mistake ? mistake
-        : PasswordRules.Mistake(form.One("password"), name) is { } weak ? weak
+        : PasswordRules.Plain(form.One("password"), name) is { } weak ? weak
         : form.One("again") != form.One("password") ? "The two passwords differ." : null;
 
     async Task ShowAsync(

@@ -105,9 +105,13 @@ sealed class PasswordLogIn(
                 await AnswerAsync(context, CodeForm(Encrypt(person), null), StatusCodes.Status200OK);
                 break;
             case LogInOutcome.PasskeyNeeded(var person):
-                await RefuseAsync(context, person.Name, by, "The password is right, and the person has a passkey to log in with.");
+                // An act of its own: among failed log-ins of that minute it would be counted and not be read.
+                await RefuseAsync(
+                    context, person.Name, by, "The password is right, and the person has a passkey to log in with.", "log-in-passkey");
                 await AnswerAsync(
-                    context, Forms.Mistake(PasskeyNeeded) + await passkeys.FormAsync(context), StatusCodes.Status401Unauthorized);
+                    context,
+                    Forms.Mistake(PasskeyNeeded) + await passkeys.FormAsync(context) + "<p><a href=\"/login\">To the log-in</a></p>",
+                    StatusCodes.Status401Unauthorized);
                 break;
             case LogInOutcome.Busy:
                 await BusyAsync(context);
@@ -132,8 +136,8 @@ sealed class PasswordLogIn(
             StatusCodes.Status401Unauthorized);
     }
 
-    Task RefuseAsync(HttpContext context, string name, string by, string reason) => audit.RefuseAsync(
-        new(RequestAudit.ActorOf(context), "log-in", AccessScope.All, name, DetailsOf(by))
+    Task RefuseAsync(HttpContext context, string name, string by, string reason, string action = "log-in") => audit.RefuseAsync(
+        new(RequestAudit.ActorOf(context), action, AccessScope.All, name, DetailsOf(by))
         { Outcome = AuditOutcome.Refused, Reason = reason });
 
     /// <summary>

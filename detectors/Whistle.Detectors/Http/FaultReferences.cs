@@ -9,33 +9,34 @@ namespace Whistle.Detectors.Http;
 /// Logs faults of which callers learn no more than a reference. The same fault has the same one, and is logged once a minute: while the
 /// state cannot be used, every request meets it.
 /// </summary>
-sealed class FaultReferences(TimeProvider time, ILogger<FaultReferences> logger)
+public sealed class FaultReferences(TimeProvider time, ILogger<FaultReferences> logger)
 {
     const int Most = 100;
 
     static readonly TimeSpan Pause = TimeSpan.FromMinutes(1);
 
     readonly Lock _gate = new();
-    readonly Dictionary<string, DateTimeOffset> _logged = [];
+    readonly Dictionary<string, long> _logged = [];
 
     /// <returns>The reference.</returns>
     public string Log(Exception fault, string method, string path)
     {
-        var reference = "fault-" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(fault.Message)).AsSpan(0, 4));
-        if (IsDue(reference, time.GetUtcNow()))
+        var what = Encoding.UTF8.GetBytes($"{fault.GetType()} {fault.Message}");
+        var reference = "fault-" + Convert.ToHexStringLower(SHA256.HashData(what).AsSpan(0, 4));
+        if (IsDue(reference))
             logger.RequestFaulted(fault, reference, method, path);
         return reference;
     }
 
-    bool IsDue(string reference, DateTimeOffset now)
+    bool IsDue(string reference)
     {
         lock (_gate)
         {
-            if (_logged.TryGetValue(reference, out var last) && now - last < Pause)
+            if (_logged.TryGetValue(reference, out var last) && time.GetElapsedTime(last) < Pause)
                 return false;
             if (_logged.Count >= Most)
                 _logged.Clear();
-            _logged[reference] = now;
+            _logged[reference] = time.GetTimestamp();
             return true;
         }
     }

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Ingest.Stores;
 using Whistle.Inventory.Access;
@@ -154,7 +155,12 @@ public static class PrometheusApi
         }
         catch (StoreException e)
         {
-            await RefuseAsync(context, StatusCodes.Status500InternalServerError, "internal", e.Message);
+            // What it says names files, which are the operator's business.
+            var reference = context.RequestServices.GetRequiredService<FaultReferences>()
+                .Log(e, context.Request.Method, context.Request.Path);
+            await RefuseAsync(
+                context, StatusCodes.Status500InternalServerError, "internal",
+                $"the store did not answer; the server's log says why, under {reference}");
         }
         catch (BusyException e) when (!context.Response.HasStarted)
         {

@@ -94,9 +94,10 @@ public sealed class Gateway(
         {
             return Reject("http", new WriteAnswer(e.StatusCode, e.Message));
         }
-        catch (StoreException e)
+        catch (StoreException)
         {
-            return Refuse(sender, "store", e.Message);
+            // What it says names files, which are the operator's business: the server's health and log have it.
+            return Refuse(sender, "store", "The store takes no samples now; the server's health says why.");
         }
         catch (BusyException e)
         {

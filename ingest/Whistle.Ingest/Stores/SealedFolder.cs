@@ -80,9 +80,9 @@ sealed class SealedFolder(string path)
                 if (FaultOf(file, again) is { } reason)
                     return new(hour, reason, IsDamage: true);
             }
-            catch (UnauthorizedAccessException e)
+            catch (UnauthorizedAccessException)
             {
-                return new(hour, $"{file.Name} may not be read: {e.Message}", IsDamage: false);
+                return new(hour, $"{file.Name} may not be read by the server's user", IsDamage: false);
             }
             catch (IOException e)
             {

@@ -7,8 +7,9 @@ public sealed class Accounts(PeopleState state, Sessions sessions)
 {
     internal const string Changed = "Your account was changed elsewhere. Try again.";
 
-    internal const string LastFactor =
-        "Everybody needs a second factor here, and this is your last. Add another passkey or an authenticator app first.";
+    /// <summary>Why somebody keeps what they log in with.</summary>
+    public const string LastFactor =
+        "Everybody needs a second factor here, and this is your last. Add a passkey or another authenticator app first.";
 
     /// <summary>Ends all other sessions of theirs.</summary>
     /// <param name="person">As it was proven who they are.</param>

@@ -44,6 +44,10 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
         return await FindAsync(connection, Base64Url.EncodeToString(id), cancellation);
     }
 
+    /// <summary>Why a passkey cannot be called so; null where it can.</summary>
+    public static string? MistakeInName(string name) => name.Length is 0 or > LongestName || name.Any(char.IsControl)
+        ? $"Give it a name of up to {LongestName} characters." : null;
+
     /// <param name="person">Has proven who they are.</param>
     /// <param name="info">Has proven that the key is on their device.</param>
     /// <returns>Why not; null where it was added.</returns>
@@ -51,9 +55,9 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
         Person person, string name, UserPasskeyInfo info, PasskeyChallenge challenge, CancellationToken cancellation) => state.ChangeAsync(
         async connection =>
         {
-            if (name.Length is 0 or > LongestName || name.Any(char.IsControl))
-                return $"Give it a name of up to {LongestName} characters.";
-            if (await PeopleStore.FindUnchangedAsync(connection, person, cancellation) is not { Outside: null })
+            if (MistakeInName(name) is { } unnamed)
+                return unnamed;
+            if (await PeopleStore.FindUnchangedAsync(connection, person, cancellation) is not { Outside: null } known)
                 return Accounts.Changed;
             if ((await OfAsync(connection, person.Id, cancellation)).Count >= MostOfOne)
                 return $"You have {MostOfOne} passkeys, which is the most. Remove one first.";
@@ -63,12 +67,21 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
             if (!await SpendAsync(connection, challenge, cancellation))
                 return "This proof was used before. Load the page again.";
             // Once for everybody: a key that is known already proves nothing new.
-            return await connection.ExecuteAsync(
+            if (await connection.ExecuteAsync(
                 "INSERT INTO passkeys (id, person, name, public_key, sign_count, transports, backup_eligible, backed_up, created_at, "
                 + "used_at, checksum) "
                 + "VALUES ($id, $person, $name, $key, $count, $transports, $eligible, $backed, $created, $used, $checksum) "
                 + "ON CONFLICT (id) DO NOTHING",
-                cancellation, Parameters(passkey)) > 0 ? null : "This passkey is registered already.";
+                cancellation, Parameters(passkey)) == 0)
+                return "This passkey is registered already.";
+            // With the first factor, a log-in by the password alone that is under way does not end in a session.
+            if (!known.HasTwoFactor && await CountAsync(connection, person.Id, but: passkey.Id, cancellation) == 0)
+            {
+                known.SecurityStamp = Invitations.NewStamp();
+                await PeopleStore.SaveAsync(connection, known, cancellation);
+            }
+
+            return null;
         },
         cancellation);
 
@@ -79,7 +92,8 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
             async connection =>
             {
                 if (needsAnother && await PeopleStore.FindAsync(connection, person.Id, cancellation) is not { Person.HasTwoFactor: true }
-                    && (await OfAsync(connection, person.Id, cancellation)).All(p => p.Id == id))
+                    && await CountAsync(connection, person.Id, but: id, cancellation) == 0
+                    && await CountAsync(connection, person.Id, but: "", cancellation) > 0)
                     return Accounts.LastFactor;
                 return await connection.ExecuteAsync(
                     "DELETE FROM passkeys WHERE id = $id AND person = $person", cancellation, ("$id", id), ("$person", person.Id)) > 0
@@ -114,7 +128,13 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
         cancellation);
 
     internal static async Task<bool> HasAnyAsync(StateConnection connection, string person, CancellationToken cancellation) =>
-        (await OfAsync(connection, person, cancellation)).Count > 0;
+        await CountAsync(connection, person, but: "", cancellation) > 0;
+
+    // Damaged ones count: a row that cannot be read takes no second factor from anybody.
+    static async Task<long> CountAsync(StateConnection connection, string person, string but, CancellationToken cancellation) =>
+        (await connection.QueryAsync(
+            "SELECT count(*) FROM passkeys WHERE person = $person AND id <> $but", row => row.GetInt64(0), cancellation,
+            ("$person", person), ("$but", but)))[0];
 
     internal static Task RemoveAllAsync(StateConnection connection, string person, CancellationToken cancellation) =>
         connection.ExecuteAsync("DELETE FROM passkeys WHERE person = $person", cancellation, ("$person", person));

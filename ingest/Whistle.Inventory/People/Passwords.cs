@@ -36,6 +36,18 @@ public sealed class Passwords(LogInOptions options) : IDisposable
     /// <summary>Of one address.</summary>
     public int MostOfAddress => Math.Max(1, Places / 4);
 
+    /// <summary>
+    /// Hashes what somebody has chosen, where it is not one that is guessed early: that is found out with as many at a time.
+    /// </summary>
+    /// <param name="name">Whose it will be.</param>
+    /// <param name="account">As for <see cref="HashAsync"/>.</param>
+    /// <returns>Null where too many ask.</returns>
+    public Task<ChosenPassword?> ChooseAsync(
+        string password, string name, string account, IPAddress? from, CancellationToken cancellation) => InTurnAsync(
+        () => PasswordRules.Mistake(password, name) is { } mistake
+            ? new ChosenPassword("", mistake) : new(Hasher.HashPassword(Nobody, password), null),
+        account, from, cancellation);
+
     /// <summary>Null where too many ask.</summary>
     /// <param name="account">Whose password it is: a name, whether or not anybody has it, or an invitation.</param>
     public Task<string?> HashAsync(string password, string account, IPAddress? from, CancellationToken cancellation) =>
@@ -64,7 +76,8 @@ public sealed class Passwords(LogInOptions options) : IDisposable
         }
     }
 
-    async Task<string?> InTurnAsync(Func<string> work, string account, IPAddress? from, CancellationToken cancellation)
+    async Task<T?> InTurnAsync<T>(Func<T> work, string account, IPAddress? from, CancellationToken cancellation)
+        where T : class
     {
         var (name, address) = (PersonNames.Normalised(account), CallerNetwork.Of(from));
         if (!Enter(name, address))
@@ -111,3 +124,6 @@ public sealed class Passwords(LogInOptions options) : IDisposable
         }
     }
 }
+
+/// <param name="Mistake">Why nobody can have it; null where it was hashed.</param>
+public sealed record ChosenPassword(string Hash, string? Mistake);

@@ -221,7 +221,11 @@ public sealed class LogInsTests : IDisposable
     public async Task A_passkey_logs_in_whoever_is_locked_out_and_neither_a_copy_of_it_nor_whoever_is_disabled()
     {
         var ann = await AnnAsync();
+        var stamp = ann.SecurityStamp;
         Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(1), Challenge(), Cancellation));
+        // What was proven by the password alone before opens no session any more.
+        ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
+        Assert.NotEqual(stamp, ann.SecurityStamp);
         Assert.Contains("already", await _all.Passkeys.AddAsync(ann, "again", Key(1), Challenge(), Cancellation), StringComparison.Ordinal);
         await WrongAsync(10);
 
@@ -244,6 +248,7 @@ public sealed class LogInsTests : IDisposable
         var ann = await AnnAsync();
         var (elsewhere, challenge) = (new Passkeys(new PeopleState(_all.Database), _all.Time), Challenge());
         Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(0), challenge, Cancellation));
+        ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
         Assert.Contains(
             "used before", await elsewhere.AddAsync(ann, "phone", Key(0, id: 2), challenge, Cancellation), StringComparison.Ordinal);
         Assert.Single(await _all.Passkeys.OfAsync(ann.Id, Cancellation));
@@ -319,6 +324,7 @@ public sealed class LogInsTests : IDisposable
         Assert.IsType<LogInOutcome.Proven>(await logIns.ByPasswordAsync("ann", Right, From, Cancellation));
         ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
         Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(0), Challenge(), Cancellation));
+        ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
         Assert.Null(await _all.Passkeys.AddAsync(ann, "phone", Key(0, 2), Challenge(), Cancellation));
 
         Assert.False(await factors.AreLackingAsync(ann, Cancellation));

@@ -46,6 +46,10 @@ public sealed class PasswordRulesTests
     [InlineData("Whistle-Kubernetes", "guessed early")]
     [InlineData("geheim-passwort1", "guessed early")]
     [InlineData("1985-10-26-1985", "guessed early")]
+    [InlineData("2024-10-26-2024", "guessed early")]
+    [InlineData("26.10.2026-home", "guessed early")]
+    [InlineData("Spring2026##", "guessed early")]
+    [InlineData("Winter-2031!", "guessed early")]
     public void What_is_short_or_guessed_early_is_refused_with_the_reason(string? password, string reason)
     {
         var mistake = PasswordRules.Mistake(password, "annika");
