@@ -54,7 +54,6 @@ static class EnrollCommand
                     : await RefuseAnotherAsync(before, folder).ConfigureAwait(false);
             }
 
-
             // One server must not know what another accepts.
             var joining = Path.Combine(folder, $"token.joining-{Short(options.Server!)}");
             var credential = new SecretFile(joining, CredentialForm).ReadOrMake(
@@ -106,7 +105,7 @@ static class EnrollCommand
         }
         catch (JsonException e)
         {
-            reason = $"{before.Server} gave an answer that is none: {e.Message}";
+            reason = $"{before.Server} sent an answer that cannot be read: {e.Message}";
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
@@ -186,7 +185,7 @@ static class EnrollCommand
         }
         catch (JsonException e)
         {
-            return (null, $"{address} gave an answer that is none: {e.Message} Is it a Whistle server?", AgentCommand.Failed);
+            return (null, $"{address} sent an answer that cannot be read: {e.Message} Is it a Whistle server?", AgentCommand.Failed);
         }
         catch (TaskCanceledException) when (!cancellation.IsCancellationRequested)
         {

@@ -1,9 +1,13 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text;
+
+using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Agent;
 using Whistle.Agent.Settings;
 using Whistle.Fixtures;
+using Whistle.Inventory.Audit;
 
 using Xunit;
 
@@ -63,6 +67,11 @@ public sealed class EnrollFolderTests : IDisposable
         PrivateText.Write(Path.Combine(_folder, "token.next"), own);
         Assert.Equal(0, await EnrollAsync(server.App.Address, token, "n1"));
 
+        // Nothing was renewed by all that asking.
+        Assert.DoesNotContain(
+            await server.App.Services.GetRequiredService<AuditLog>().ListAsync(new(), 100, Cancellation),
+            e => e.What.Action == "renew-credential");
+
         await credentials.RevokeAsync(cluster, "n1", Cancellation);
         var (exit, _, error) = await Programs.AgentAsync(
             "enroll", "--server", $"{server.App.Address}", "--folder", _folder, "--node", "n1", "--join-token", token);
@@ -72,6 +81,37 @@ public sealed class EnrollFolderTests : IDisposable
         var (_, output, _) = await Programs.AgentAsync(
             "enroll", "--server", $"{server.App.Address}", "--folder", _folder, "--node", "n1", "--join-token", token, "--replace");
         Assert.Contains($"`whistle-agent run --folder {_folder}` reports it.", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Enrolled_again_a_node_tries_the_credentials_that_its_agent_would()
+    {
+        await using var server = await InProcessServer.StartAsync(Cancellation);
+        var token = (await server.App.Credentials.MakeJoinTokenAsync(
+            new("t", "c"), 1, TimeSpan.FromHours(1), replaces: false, Cancellation)).Token;
+        Assert.Equal(0, await EnrollAsync(server.App.Address, token, "n1"));
+        var file = Path.Combine(_folder, "token");
+        var own = (await File.ReadAllTextAsync(file, Cancellation)).Trim();
+        var (refused, another) = (New(), New());
+
+        PrivateText.Write(file, refused);
+        PrivateText.Write($"{file}.previous", $"{own} {HashOf(refused)}");
+        Assert.Equal(0, await EnrollAsync(server.App.Address, token, "n1"));
+
+        // It may be another server's.
+        PrivateText.Write($"{file}.previous", $"{own} {HashOf(another)}");
+        Assert.Equal(AgentCommand.Failed, await EnrollAsync(server.App.Address, token, "n1"));
+
+        // The agent leaves a link to whoever made it.
+        File.Move(file, $"{file}.linked");
+        File.CreateSymbolicLink(file, $"{file}.linked");
+        File.Delete($"{file}.previous");
+        PrivateText.Write($"{file}.next", own);
+        Assert.Equal(AgentCommand.Failed, await EnrollAsync(server.App.Address, token, "n1"));
+
+        static string New() => Telemetry.AccessToken.New(Telemetry.AccessToken.OfSender);
+
+        static string HashOf(string credential) => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(credential)));
     }
 
     [Theory]

@@ -48,7 +48,6 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
     {
         if (options.TokenFile is not { } file || !(isAsked || isRefused) || options.Time.GetUtcNow() < _notBefore)
             return false;
-        // The credential lies where its link leads, as Kubernetes mounts it: that is for whoever put it there to change.
         var isBegun = isAsked || File.Exists(AgentOptions.NextTokenFile(file));
         if (!isBegun && !File.Exists(AgentOptions.PreviousTokenFile(file)))
             return false;
@@ -68,7 +67,7 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
         var answer = await AskAsync(current, current, cancellation).ConfigureAwait(false);
         if (answer.Status is not HttpStatusCode.Unauthorized)
             return answer;
-        foreach (var other in Others(file))
+        foreach (var other in Others(file, current))
         {
             if ((await AskAsync(other, other, cancellation).ConfigureAwait(false)).Status is HttpStatusCode.OK)
                 return (HttpStatusCode.OK, "");
@@ -77,13 +76,24 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
         return answer;
     }
 
-    static IEnumerable<string> Others(string file)
+    static IEnumerable<string> Others(string file, string current)
     {
+        if (IsLink(file))
+            yield break;
         if (File.Exists(AgentOptions.NextTokenFile(file)))
             yield return new SecretFile(AgentOptions.NextTokenFile(file), NextForm).Read();
-        if (File.Exists(AgentOptions.PreviousTokenFile(file)))
-            yield return new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read().Split(' ')[0];
+        if (PreviousOf(file, current) is { } previous)
+            yield return previous;
     }
+
+    // The credential lies where its link leads, as Kubernetes mounts it: that is for whoever put it there to change.
+    static bool IsLink(string file) => new FileInfo(file).LinkTarget is not null;
+
+    // What was put there since, by hand or by an enrolment, succeeds none, and may be another server's.
+    static string? PreviousOf(string file, string current) =>
+        File.Exists(AgentOptions.PreviousTokenFile(file))
+        && new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read()?.Split(' ') is [var previous, var successor]
+        && successor == HashOf(current) ? previous : null;
 
     public void Dispose() => _http.Dispose();
 
@@ -92,7 +102,7 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
     {
         try
         {
-            if (new FileInfo(file).LinkTarget is null)
+            if (!IsLink(file))
                 return await work(file, ReportSender.Token(options)!, cancellation).ConfigureAwait(false);
             log.NotRenewed($"{file} is a link. Whoever made it must put a new credential there: enrol the node again.");
         }
@@ -141,9 +151,7 @@ sealed class CredentialRenewal(AgentOptions options, ILogger log) : IDisposable
 
     async Task<bool> GoBackAsync(string file, string current, CancellationToken cancellation)
     {
-        // What was put there since, by hand or by an enrolment, succeeds none, and may be another server's.
-        if (new SecretFile(AgentOptions.PreviousTokenFile(file), PreviousForm).Read()?.Split(' ') is not [var previous, var successor]
-            || successor != HashOf(current))
+        if (PreviousOf(file, current) is not { } previous)
             return false;
         // Shown for itself, it is not renewed, and the answer says whether it counts.
         var (status, _) = await AskAsync(previous, previous, cancellation).ConfigureAwait(false);

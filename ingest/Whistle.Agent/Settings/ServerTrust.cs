@@ -76,7 +76,7 @@ public sealed record ServerTrust
         message.Contains(nameof(SslPolicyErrors.RemoteCertificateNameMismatch), StringComparison.Ordinal)
             ? $"Its certificate is not for the name {host}: use a name that it has."
         : message.Contains(nameof(X509ChainStatusFlags.NotTimeValid), StringComparison.Ordinal)
-            ? "Its certificate, or one above it, has ended or does not count yet: renew it, or set this machine's clock right."
+            ? "Its certificate, or an authority's above it, has expired or is not valid yet: renew it, or set this machine's clock right."
         : "No authority that this machine knows has signed its certificate.";
 
     /// <summary>As the server prints it.</summary>

@@ -135,7 +135,7 @@ public sealed class ServerTrustTests : IDisposable
     [Theory]
     [InlineData("https", "Cannot determine the frame size or a corrupted frame was received.", "did you mean http://node-1:9443?")]
     [InlineData("https", "The remote certificate is invalid: RemoteCertificateNameMismatch", "is not for the name node-1: use a name")]
-    [InlineData("https", "The remote certificate is invalid because of errors: NotTimeValid", "has ended or does not count yet")]
+    [InlineData("https", "The remote certificate is invalid because of errors: NotTimeValid", "has expired or is not valid yet")]
     [InlineData("https", "The remote certificate is invalid because of errors: PartialChain", "name its fingerprint with --ca-fingerprint")]
     public void What_is_wrong_on_the_way_is_said_with_what_to_do_about_it(string scheme, string raw, string says)
     {
