@@ -139,8 +139,9 @@ public sealed partial class Credentials
             return new JoinOutcome.Refused(archived, IsToken: false);
         // Who enrols the name of a node that was taken out of service puts another machine in its place.
         var isTakenBack = await FleetRegister.UnarchiveAsync(connection, found.ClusterId.Node(node), cancellation);
-        var replaced = await RevokeAsync(connection, found.ClusterId, node, now, cancellation);
-        if (replaced > 0 && !found.Replaces && !isTakenBack)
+        // One that has ended too: a join token without --replace takes over no name.
+        if (!found.Replaces && !isTakenBack
+            && await HasInForceAsync(connection, found.ClusterId, node, DateTimeOffset.MinValue, cancellation))
         {
             return new JoinOutcome.Refused(
                 $"{found.ClusterId.Node(node)} is enrolled already. If this is the same node again, use a token that was made with "
@@ -148,6 +149,7 @@ public sealed partial class Credentials
                 IsToken: false);
         }
 
+        var replaced = await RevokeAsync(connection, found.ClusterId, node, now, cancellation);
         await AddAsync(connection, own, found.ClusterId, node, now, succeeds: null, cancellation);
         await connection.ExecuteAsync(
             "UPDATE join_tokens SET used = used + 1, checksum = NULL WHERE token_hash = $hash", cancellation, ("$hash", hash));

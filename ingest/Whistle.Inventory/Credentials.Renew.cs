@@ -131,10 +131,11 @@ public sealed partial class Credentials
             return new RenewOutcome.Refused("A collector's token has no end. Make another with `whistle agents add`.", false);
         var (hash, own, now) = (Hash(token), Hash(credential), _time.GetUtcNow());
         await using var connection = await _state.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync(Scope, cancellation);
+        // Who only asks whether it counts changes nothing.
+        await using var transaction = own == hash ? null : await connection.BeginWriteAsync(Scope, cancellation);
         if (await ReadAsync(connection, hash, cancellation) is not { } before || before.Term.EndsAt <= now)
             return new RenewOutcome.Refused(NotKnown, true);
-        if (own == hash)
+        if (transaction is null)
             return new RenewOutcome.Renewed(node, before.Term.EndsAt);
         var earlier = await ReadAsync(connection, own, cancellation);
         if (earlier is not null && earlier.Term.Succeeds == hash)

@@ -78,7 +78,9 @@ public sealed partial class Credentials
     public async Task<string> EnrollAsync(ClusterId cluster, string? node, CancellationToken cancellation) =>
         (await EnrollAsync(cluster, node, Earlier.Stays, cancellation)).Token!;
 
-    /// <summary>As above, but a node that is enrolled is so again only where that is said: two agents must not speak as one node.</summary>
+    /// <summary>
+    /// As above, but a node with a token in force gets another only where that is said: two agents must not speak as one node.
+    /// </summary>
     /// <param name="replaces">What it had before ends.</param>
     /// <returns>The token, or why there is none.</returns>
     /// <exception cref="ArgumentException">A name is not valid, or nobody may be enrolled there.</exception>
@@ -101,15 +103,15 @@ public sealed partial class Credentials
             throw new ArgumentException(refusal);
         var wasArchived = node is not null && await FleetRegister.UnarchiveAsync(connection, cluster.Node(node), cancellation);
         // Several collectors may send for one cluster.
-        if (wasArchived || earlier is Earlier.Ends)
-            await RevokeAsync(connection, cluster, node, now, cancellation);
-        else if (earlier is Earlier.IsInTheWay && node is not null
-            && await RevokeAsync(connection, cluster, node, now, cancellation) > 0)
+        if (earlier is Earlier.IsInTheWay && node is not null && !wasArchived
+            && await HasInForceAsync(connection, cluster, node, now, cancellation))
         {
             return (null, $"{cluster.Node(node)} is enrolled already. If its agent needs another token, add --replace "
                 + "(\"replace\": true in the API): what it has now ends. Else give this node another name.");
         }
 
+        if (wasArchived || earlier is Earlier.Ends || (earlier is Earlier.IsInTheWay && node is not null))
+            await RevokeAsync(connection, cluster, node, now, cancellation);
         await AddAsync(connection, Hash(token), cluster, node, now, succeeds: null, cancellation);
         await transaction.CommitAsync(cancellation);
         Forget();
@@ -122,7 +124,7 @@ public sealed partial class Credentials
         Stays,
         Ends,
 
-        /// <summary>A node that has one is not enrolled again.</summary>
+        /// <summary>A node is not enrolled again while one of them is in force.</summary>
         IsInTheWay,
     }
 
@@ -153,6 +155,18 @@ public sealed partial class Credentials
         await Rows.FillAsync(connection, cancellation);
         return count;
     }
+
+    // Whether the sender has a token that was not revoked and has not ended by then.
+    static async Task<bool> HasInForceAsync(
+        StateConnection connection, ClusterId cluster, string? node, DateTimeOffset at, CancellationToken cancellation) =>
+        (await connection.QueryAsync(
+            """
+            SELECT c.token_hash FROM credentials c LEFT JOIN credential_terms t ON t.token_hash = c.token_hash
+            WHERE c.tenant = $tenant AND c.cluster = $cluster AND c.node IS NOT DISTINCT FROM $node AND c.revoked_at IS NULL
+                AND (t.ends_at IS NULL OR t.ends_at > $at)
+            """,
+            r => r.GetString(0), cancellation,
+            ("$tenant", cluster.Tenant), ("$cluster", cluster.Cluster), ("$node", node), ("$at", at))).Count > 0;
 
     // What was read before a change of this process counts no more.
     void Forget()
@@ -194,9 +208,9 @@ public sealed partial class Credentials
     public async Task<IReadOnlyList<EnrolledSender>> SendersAsync(CancellationToken cancellation) =>
         [.. (await InServiceAsync(cancellation)).Select(c => c.Sender).Distinct()];
 
-    /// <summary>Everybody with a credential that was not revoked, archived or not, each once.</summary>
-    public async Task<IReadOnlyList<EnrolledSender>> HoldersAsync(CancellationToken cancellation) =>
-        [.. (await LivingAsync(cancellation)).Select(c => c.Sender).Distinct()];
+    /// <summary>Everybody who was ever enrolled, each once, whether or not they were revoked or archived since.</summary>
+    public async Task<IReadOnlyList<EnrolledSender>> EverEnrolledAsync(CancellationToken cancellation) =>
+        [.. (await AllAsync(cancellation)).Select(c => c.Sender).Distinct()];
 
     /// <summary>Every cluster in service whose collector has a credential that was not revoked, by its first enrolment.</summary>
     public async Task<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation) =>

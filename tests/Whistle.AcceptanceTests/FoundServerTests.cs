@@ -162,6 +162,22 @@ public sealed class FoundServerTests : IDisposable
     }
 
     [Fact]
+    public async Task Where_nothing_listens_that_is_written_enrolment_works_on_the_state_with_its_lock()
+    {
+        string written;
+        await using (await StartAsync(o => o with { Listen = [new("http://127.0.0.1:0")] }))
+            written = await File.ReadAllTextAsync(Written, Cancellation);
+        // As a server leaves it that was killed.
+        PrivateText.Write(Written, written);
+
+        var (exit, token, error) = await AskAsync("agents", "add", "--cluster", "c", "--node", "n");
+        Assert.Equal((0, "wst_"), (exit, token[..4]));
+        Assert.DoesNotContain("does not listen", error, StringComparison.Ordinal);
+        Assert.Contains(
+            "whistle agents", await File.ReadAllTextAsync(Path.Combine(Data, ServerLock.FileName), Cancellation), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_agent_that_speaks_the_other_protocol_is_told_the_right_one()
     {
         await using var server = await StartAsync(

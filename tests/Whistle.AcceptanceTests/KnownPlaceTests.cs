@@ -121,15 +121,22 @@ public sealed class KnownPlaceTests : IAsyncLifetime
         await _server.App.Credentials.EnrollAsync(new("globex", "both"), "n1", Cancellation);
         await _server.App.Credentials.EnrollAsync(new("globex", "both"), "n2", Cancellation);
 
-        Assert.Equal("""{"asked":1}""", await PostAsync(_server.Http, "agents/rotation", new { cluster = "prod" }));
-        Assert.Equal("""{"asked":1}""", await PostAsync(_server.Http, "agents/rotation", new { cluster = "both", node = "n2" }));
-        Assert.Contains("acme, globex each have", await PostAsync(_server.Http, "agents/rotation", new { cluster = "both" }));
-        Assert.Contains("acme, globex each have", await DeleteAsync(_server.Http, "cluster=both&node=n1"));
+        Assert.Equal(
+            """{"asked":1,"tenant":"acme","cluster":"prod","node":null}""",
+            await PostAsync(_server.Http, "agents/rotation", new { cluster = "prod" }));
+        Assert.Equal(
+            """{"asked":1,"tenant":"globex","cluster":"both","node":"n2"}""",
+            await PostAsync(_server.Http, "agents/rotation", new { cluster = "both", node = "n2" }));
+        Assert.Contains(
+            "tenant: acme, globex each have agents in a cluster both, revoked or not. Name one with --tenant.",
+            await PostAsync(_server.Http, "agents/rotation", new { cluster = "both" }), StringComparison.Ordinal);
+        Assert.Contains(
+            "tenant: acme, globex each have a node n1 in a cluster both, revoked or not.",
+            await DeleteAsync(_server.Http, "cluster=both&node=n1"), StringComparison.Ordinal);
         // To somebody of one tenant it is the only one.
         var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
-        Assert.Equal("""{"revoked":1}""", await DeleteAsync(someone.Http, "cluster=both&node=n1"));
-        Assert.Equal("""{"revoked":1}""", await DeleteAsync(_server.Http, "cluster=both&node=n1"));
-        Assert.Contains("No token of default/both/n1 is in force", await DeleteAsync(_server.Http, "cluster=both&node=n1"));
+        Assert.Equal(
+            """{"revoked":1,"tenant":"acme","cluster":"both","node":"n1"}""", await DeleteAsync(someone.Http, "cluster=both&node=n1"));
 
         await _server.App.Credentials.EnrollAsync(new("acme", "both"), "n3", Cancellation);
         await _server.App.Credentials.EnrollAsync(new("globex", "both"), "n3", Cancellation);
@@ -140,7 +147,71 @@ public sealed class KnownPlaceTests : IAsyncLifetime
             Assert.Equal(0, exit);
             Assert.Contains("globex/both/n2", output, StringComparison.Ordinal);
             var (refused, _, error) = await Programs.WhistleAsync(["nodes", verb, "n3", .. where]);
-            Assert.Equal((1, "acme, globex each have a node n3 in a cluster both. Name one with --tenant.\n"), (refused, error));
+            Assert.Equal((1, "tenant: acme, globex each have a node n3 in a cluster both. Name one with --tenant.\n"), (refused, error));
+        }
+    }
+
+    [Fact]
+    public async Task What_is_revoked_already_does_not_lead_to_the_next_customer()
+    {
+        await _server.App.Credentials.EnrollAsync(new("default", "prod"), "n1", Cancellation);
+        await DeleteAsync(_server.Http, "tenant=default&cluster=prod&node=n1");
+
+        Assert.Contains("acme, default each have", await DeleteAsync(_server.Http, "cluster=prod&node=n1"), StringComparison.Ordinal);
+        Assert.Contains(
+            "acme, default each have", await PostAsync(_server.Http, "agents/rotation", new { cluster = "prod", node = "n1" }),
+            StringComparison.Ordinal);
+        var (exit, output, error) = await Programs.WhistleAsync(
+            "agents", "revoke", "--cluster", "prod", "--node", "n1", "--offline", "--data", _server.Folder);
+        Assert.Equal(
+            (1, "", "tenant: acme, default each have a node n1 in a cluster prod, revoked or not. Name one with --tenant.\n"),
+            (exit, output, error));
+        Assert.Contains(
+            "acme/prod/n1", (await _server.App.Credentials.AgentsAsync(Cancellation)).Select(a => a.NodeId.ToString()));
+        // Which tenant was meant is not known, and not said.
+        Assert.Equal(
+            ["revoke-agent prod/n1", "rotate-agents prod/n1", "revoke-agent prod/n1"], (await EntriesAsync())[1..]);
+    }
+
+    [Fact]
+    public async Task What_nobody_has_is_no_tenants_and_what_is_like_it_is_named()
+    {
+        var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
+        const string Says = "is in force, so none was revoked. Enrolled are, among others, ";
+        using (var answer = await someone.Http.DeleteAsync($"{Root}/agents?cluster=prd&node=n1", Cancellation))
+        {
+            Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+            Assert.Contains(
+                $"No token of prd/n1 {Says}acme/prod/n1.", await answer.Content.ReadAsStringAsync(Cancellation), StringComparison.Ordinal);
+        }
+
+        Assert.Contains(
+            $"No token of stge {Says}globex/stage/n1, ", await DeleteAsync(_server.Http, "cluster=stge"), StringComparison.Ordinal);
+        using (var answer = await someone.Http.PostAsJsonAsync($"{Root}/agents/rotation", new { cluster = "prd" }, Cancellation))
+            Assert.Equal(HttpStatusCode.NotFound, answer.StatusCode);
+        Assert.Equal(["revoke-agent prd/n1", "revoke-agent stge", "rotate-agents prd"], await EntriesAsync());
+        var (exit, _, error) = await Programs.WhistleAsync(
+            "agents", "revoke", "--cluster", "stge", "--offline", "--data", _server.Folder);
+        Assert.Equal(1, exit);
+        Assert.StartsWith($"No token of stge {Says}globex/stage/n1, ", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_tenant_that_a_typing_error_has_added_is_what_is_to_be_archived()
+    {
+        string[] where = ["--cluster", "prod", "--server", $"{_server.App.Address}", "--data", _server.Folder];
+        await SaysAsync("acmee", ["agents", "add", "--node", "n1", "--tenant", "acmee", .. where]);
+        await SaysAsync("acmeee", ["agents", "join-token", "--tenant", "acmeee", .. where]);
+        await SaysAsync(
+            "acmeeee", ["agents", "add", "--node", "n1", "--tenant", "acmeeee", .. where[..2], "--offline", "--data", _server.Folder]);
+
+        static async Task SaysAsync(string tenant, string[] verb)
+        {
+            var (exit, _, error) = await Programs.WhistleAsync(verb);
+            Assert.Equal(0, exit);
+            Assert.EndsWith(
+                $"The tenant {tenant} and its cluster prod were not known, and are added. If that is a typing error: "
+                + $"whistle tenants archive {tenant}\n", error, StringComparison.Ordinal);
         }
     }
 
@@ -164,8 +235,7 @@ public sealed class KnownPlaceTests : IAsyncLifetime
         using var enrolled = await _server.Http.SendAsync(request, Cancellation);
         Assert.Equal(HttpStatusCode.OK, enrolled.StatusCode);
 
-        var entries = (await _server.App.Services.GetRequiredService<AuditLog>().ListAsync(new(), 100, Cancellation))
-            .Where(e => e.What.Action != "read").OrderBy(e => e.Number).ToList();
+        var entries = await ActsAsync();
         Assert.Equal(
             [
                 "enrol-agent acme/prod/n7", "rotate-agents acme/prod", "revoke-agent acme/prod/n7", "invite bea", "make-token ci",
@@ -185,6 +255,18 @@ public sealed class KnownPlaceTests : IAsyncLifetime
         Assert.Contains(
             "\"isNewCluster\":true", await PostAsync(_server.Http, "agents", node with { cluster = "new" }), StringComparison.Ordinal);
     }
+
+    async Task<List<AuditEntry>> ActsAsync() =>
+        [
+            .. (await _server.App.Services.GetRequiredService<AuditLog>().ListAsync(new(), 100, Cancellation))
+                .Where(e => e.What.Action != "read").OrderBy(e => e.Number),
+        ];
+
+    async Task<List<string>> EntriesAsync() =>
+        [
+            .. (await ActsAsync()).Where(e => e.What.Action.Contains("-agent", StringComparison.Ordinal))
+                .Select(e => $"{e.What.Action} {e.What.Subject}"),
+        ];
 
     static async Task<string> PostAsync(HttpClient http, string path, object body)
     {

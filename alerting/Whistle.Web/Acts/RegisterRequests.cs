@@ -94,7 +94,7 @@ static class RegisterRequests
 
     public static ActRequest Service(KnownNode node, PersonActs acts) => node.Archived is not null
         ? Unarchive(
-            node.EnrolledAt is null ? "Node archived no more. It has no credential." : "Node in service again.", node.Id.Node,
+            node.EnrolledAt is null ? "Node unarchived. It has no credential." : "Node in service again.", node.Id.Node,
             node.EnrolledAt is null
                 ? "It has no credential, so it is in service only once it is enrolled: that takes it back too."
                 : "Its agent reports again with the credential that it has, and is missed when it does not.",

@@ -90,7 +90,7 @@ static class AuditApi
             .Produces<AuditEntryAnswer>(StatusCodes.Status200OK, "application/jsonl").Needs(Permission.ReadAudit);
     }
 
-    // What was refused of a tenant that never came to be is in the log all the same.
+    // A refused act may name a tenant that was never added. Its entry is in the log and can be read.
     static async Task<NotFound<ApiError>?> UnknownAsync(
         KnownPlaces places, AuditLog audit, Caller caller, string? tenant, AuditFilter filter, CancellationToken cancellation) =>
         await places.MistakeAsync(caller.Rights, tenant, null, cancellation) is { } mistake

@@ -21,7 +21,8 @@ sealed record AgentAnswer(string Tenant, string Cluster, string Node, DateTimeOf
 
 /// <param name="Token">Shown this once.</param>
 /// <param name="IsNewCluster">Nobody knew the cluster: the enrolment has added it.</param>
-sealed record EnrolledAnswer(string Token, bool IsNewCluster);
+/// <param name="IsNewTenant">Nor the tenant.</param>
+sealed record EnrolledAnswer(string Token, bool IsNewCluster, bool IsNewTenant);
 
 /// <param name="Node">All nodes of the cluster if not given.</param>
 /// <param name="Tenant">Found by the other names if not given.</param>
@@ -29,10 +30,27 @@ sealed record EnrolledAnswer(string Token, bool IsNewCluster);
 sealed record RotationRequest(string Cluster, string? Node = null, string? Tenant = null);
 
 /// <param name="Asked">How many credentials are to be renewed.</param>
-sealed record RotationAnswer(int Asked);
+/// <param name="Tenant">Whose they are.</param>
+/// <param name="Node">Null where it is all of the cluster.</param>
+sealed record RotationAnswer(int Asked, string Tenant, string Cluster, string? Node);
 
 /// <param name="Revoked">How many tokens.</param>
-sealed record RevokedAnswer(int Revoked);
+/// <param name="Tenant">Whose they were.</param>
+/// <param name="Node">Null where it was the cluster's collector.</param>
+sealed record RevokedAnswer(int Revoked, string Tenant, string Cluster, string? Node);
+
+/// <summary>A sender, or a cluster's agents, as somebody named it.</summary>
+/// <param name="Tenant">Null where none was named and not exactly one has it.</param>
+/// <param name="Several">Which tenants have it, where several do.</param>
+sealed record NamedSender(string? Tenant, string Cluster, string? Node, string? Several)
+{
+    /// <summary>Null where it is not known whose it is.</summary>
+    public EnrolledSender? Sender => Tenant is null ? null : new(new(Tenant, Cluster), Node);
+
+    public override string ToString() => Sender?.ToString() ?? WithoutTenant(Cluster, Node);
+
+    public static string WithoutTenant(string cluster, string? node) => node is null ? cluster : $"{cluster}/{node}";
+}
 
 /// <summary>Enrols and revokes senders: for the command line on the state itself, and over the API for those who carry the token.</summary>
 static class Enrolment
@@ -57,9 +75,10 @@ static class Enrolment
                 var cluster = new ClusterId(request.Tenant ?? DefaultTenant, request.Cluster);
                 AuditAct.Current?.Subject = $"{new EnrolledSender(cluster, request.Node)}";
                 await caller.RequireAsync(Permission.Enrol, cluster);
-                var isNew = await IsNewAsync(credentials, cluster, cancellation);
+                var (isNewTenant, isNewCluster) = await NewAsync(credentials, cluster, cancellation);
                 var (token, refusal) = await credentials.EnrollAsync(cluster, request.Node, request.Replace, cancellation);
-                return refusal is null ? TypedResults.Ok(new EnrolledAnswer(token!, isNew)) : WhistleApi.Conflict(refusal);
+                return refusal is null
+                    ? TypedResults.Ok(new EnrolledAnswer(token!, isNewCluster, isNewTenant)) : WhistleApi.Conflict(refusal);
             }
             catch (ArgumentException e)
             {
@@ -70,31 +89,28 @@ static class Enrolment
             [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node,
             [Description("Found by the other names if not given.")] string? tenant, Caller caller, CancellationToken cancellation) =>
         {
-            var (found, several) = await TenantAsync(
-                credentials, caller.Rights, tenant, s => s.ClusterId.Cluster == cluster && s.Node == node, cancellation);
-            var sender = new EnrolledSender(new(found, cluster), node);
-            AuditAct.Current?.Subject = $"{sender}";
-            if (several is not null)
-                return WhistleApi.BadRequest(several);
-            await caller.RequireAsync(Permission.Enrol, sender.ClusterId);
-            return await RevokeAsync(credentials, sender, caller.Rights, cancellation) is var (count, mistake) && mistake is null
-                ? TypedResults.Ok(new RevokedAnswer(count)) : WhistleApi.NotFound(mistake!);
+            var named = await SenderAsync(credentials, caller.Sees, tenant, cluster, node, cancellation);
+            AuditAct.Current?.Subject = $"{named}";
+            if (named.Several is not null)
+                return WhistleApi.BadRequest(named.Several);
+            if (named.Sender is { } sender)
+                await caller.RequireAsync(Permission.Enrol, sender.ClusterId);
+            return await RevokeAsync(credentials, named, caller.Rights, cancellation) is var (count, mistake) && mistake is null
+                ? TypedResults.Ok(new RevokedAnswer(count, named.Tenant!, cluster, node)) : WhistleApi.NotFound(mistake!);
         }).Needs(Permission.Enrol).WithName("revokeAgent").WithSummary("Revokes the tokens of a sender.");
         group.MapPost("/agents/rotation", async Task<Results<Ok<RotationAnswer>, NotFound<ApiError>, BadRequest<ApiError>>> (
             RotationRequest request, Caller caller, CancellationToken cancellation) =>
         {
-            var (found, several) = await TenantAsync(
-                credentials, caller.Rights, request.Tenant,
-                s => s.ClusterId.Cluster == request.Cluster && s.Node is not null && (request.Node ?? s.Node) == s.Node, cancellation);
-            var cluster = new ClusterId(found, request.Cluster);
-            AuditAct.Current?.Subject = $"{new EnrolledSender(cluster, request.Node)}";
-            if (several is not null)
-                return WhistleApi.BadRequest(several);
-            await caller.RequireAsync(Permission.Enrol, cluster);
-            return await credentials.RotateAsync(cluster, request.Node, cancellation) is > 0 and var count
-                ? TypedResults.Ok(new RotationAnswer(count))
-                : WhistleApi.NotFound(await MissingAsync(
-                    credentials, $"{new EnrolledSender(cluster, request.Node)}", "so no agent was asked", caller.Rights, cancellation));
+            var named = await AgentsAsync(credentials, caller.Sees, request, cancellation);
+            AuditAct.Current?.Subject = $"{named}";
+            if (named.Several is not null)
+                return WhistleApi.BadRequest(named.Several);
+            if (named.Sender is { } sender)
+                await caller.RequireAsync(Permission.Enrol, sender.ClusterId);
+            var count = named.Sender is null ? 0 : await credentials.RotateAsync(named.Sender.ClusterId, request.Node, cancellation);
+            return count > 0
+                ? TypedResults.Ok(new RotationAnswer(count, named.Tenant!, request.Cluster, request.Node))
+                : WhistleApi.NotFound(await MissingAsync(credentials, named, "so no agent was asked", caller.Rights, cancellation));
         }).Needs(Permission.Enrol).WithName("rotateAgents")
             .WithSummary("Asks the agents of a cluster, or of one node, to renew their credentials at their next request.");
     }
@@ -110,38 +126,58 @@ static class Enrolment
         ];
     }
 
-    /// <summary>Whether nobody knows the cluster, so that the first enrolment in it adds it.</summary>
-    public static async Task<bool> IsNewAsync(Credentials credentials, ClusterId cluster, CancellationToken cancellation) =>
-        (await credentials.Register.ClustersAsync(cancellation)).All(c => c.Id != cluster);
+    /// <summary>What of the place nobody knows, so that the first enrolment in it adds it.</summary>
+    public static async Task<(bool Tenant, bool Cluster)> NewAsync(
+        Credentials credentials, ClusterId cluster, CancellationToken cancellation) =>
+        ((await credentials.Register.TenantsAsync(cancellation)).All(t => t.Id != cluster.Tenant),
+            (await credentials.Register.ClustersAsync(cancellation)).All(c => c.Id != cluster));
 
-    /// <summary>
-    /// Whose the sender is that is meant: where no tenant is named, the only one that has it. Several are an answer of their own, as what
-    /// ends of one customer must not be guessed.
-    /// </summary>
-    public static async Task<(string Tenant, string? Several)> TenantAsync(
-        Credentials credentials, Rights rights, string? named, Func<EnrolledSender, bool> isMeant, CancellationToken cancellation)
+    /// <summary>The sender that is meant: where no tenant is named, that of the only one that has it.</summary>
+    /// <param name="sees">Whether who asks may see what is of the cluster.</param>
+    public static Task<NamedSender> SenderAsync(
+        Credentials credentials, Func<ClusterId, bool> sees, string? tenant, string cluster, string? node,
+        CancellationToken cancellation) =>
+        NamedAsync(
+            credentials, sees, new(tenant, cluster, node, null), s => s.Node == node,
+            node is null ? $"a collector of a cluster {cluster}" : $"a node {node} in a cluster {cluster}", cancellation);
+
+    static Task<NamedSender> AgentsAsync(
+        Credentials credentials, Func<ClusterId, bool> sees, RotationRequest request, CancellationToken cancellation) =>
+        NamedAsync(
+            credentials, sees, new(request.Tenant, request.Cluster, request.Node, null),
+            s => s.Node is not null && (request.Node ?? s.Node) == s.Node,
+            request.Node is null ? $"agents in a cluster {request.Cluster}" : $"a node {request.Node} in a cluster {request.Cluster}",
+            cancellation);
+
+    static async Task<NamedSender> NamedAsync(
+        Credentials credentials, Func<ClusterId, bool> sees, NamedSender named, Func<EnrolledSender, bool> isMeant, string what,
+        CancellationToken cancellation)
     {
-        if (named is not null)
-            return (named, null);
-        List<string> having = [.. (await credentials.HoldersAsync(cancellation)).Where(s => isMeant(s) && rights.Sees(s.ClusterId))
-            .Select(s => s.ClusterId.Tenant).Distinct().Order(StringComparer.Ordinal)];
-        return having is [var only] ? (only, null) : having.Count == 0 ? (DefaultTenant, null)
-            : (DefaultTenant, $"tenant: {string.Join(", ", having)} each have this sender. Name one with --tenant.");
+        if (named.Tenant is not null)
+            return named;
+        // Revoked ones too: the same command twice must not go on to the next customer.
+        var having = (await credentials.EverEnrolledAsync(cancellation))
+            .Where(s => s.ClusterId.Cluster == named.Cluster && isMeant(s) && sees(s.ClusterId)).Select(s => s.ClusterId.Tenant);
+        var (tenant, several) = OnlyTenant.Of(having, $"{what}, revoked or not");
+        return named with { Tenant = tenant, Several = several };
     }
 
     /// <summary>How many tokens were revoked; where it was none, what is wrong with the name.</summary>
     public static async Task<(int Count, string? Mistake)> RevokeAsync(
-        Credentials credentials, EnrolledSender sender, Rights rights, CancellationToken cancellation) =>
-        await credentials.RevokeAsync(sender.ClusterId, sender.Node, cancellation) is > 0 and var count
-            ? (count, null) : (0, await MissingAsync(credentials, $"{sender}", "so none was revoked", rights, cancellation));
+        Credentials credentials, NamedSender named, Rights rights, CancellationToken cancellation) =>
+        named.Several is not null ? (0, named.Several)
+        : named.Sender is { } sender && await credentials.RevokeAsync(sender.ClusterId, sender.Node, cancellation) is > 0 and var count
+            ? (count, null) : (0, await MissingAsync(credentials, named, "so none was revoked", rights, cancellation));
 
     // Whoever revokes a token must learn that a typing error revoked nothing.
     static async Task<string> MissingAsync(
-        Credentials credentials, string wanted, string so, Rights rights, CancellationToken cancellation)
+        Credentials credentials, NamedSender named, string so, Rights rights, CancellationToken cancellation)
     {
+        var wanted = $"{named}";
         var nearest = (await credentials.SendersAsync(cancellation)).Where(s => rights.Sees(s.ClusterId))
-            .Select(s => s.ToString())
-            .OrderByDescending(s => Common(s, wanted)).Take(3).ToList();
+            .OrderByDescending(s => Common(
+                named.Tenant is null ? NamedSender.WithoutTenant(s.ClusterId.Cluster, s.Node) : $"{s}", wanted))
+            .Take(3).Select(s => s.ToString()).ToList();
         return $"No token of {wanted} is in force, {so}. "
             + $"{(nearest.Count == 0 ? "Nobody is enrolled." : $"Enrolled are, among others, {string.Join(", ", nearest)}.")}";
     }

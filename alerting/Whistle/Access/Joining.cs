@@ -37,8 +37,10 @@ sealed record JoinTokenAnswer(
 /// <param name="AuthorityFingerprint">What agents prove the server by; null where its certificate is not of its own authority.</param>
 /// <param name="OnlyHere">The server listens on the loopback alone, so that only this machine's agents reach it.</param>
 /// <param name="IsNewCluster">Nobody knew the cluster: the token has added it.</param>
+/// <param name="IsNewTenant">Nor the tenant.</param>
 sealed record MadeJoinToken(
-    string Token, JoinTokenAnswer Made, Uri Server, string? AuthorityFingerprint, bool OnlyHere, bool IsNewCluster);
+    string Token, JoinTokenAnswer Made, Uri Server, string? AuthorityFingerprint, bool OnlyHere, bool IsNewCluster,
+    bool IsNewTenant);
 
 /// <summary>Nodes enrol themselves over the network, with a token that was made for their cluster.</summary>
 static class Joining
@@ -66,14 +68,14 @@ static class Joining
             await caller.RequireAsync(Permission.Enrol, cluster);
             try
             {
-                var isNew = await Enrolment.IsNewAsync(credentials, cluster, cancellation);
+                var (isNewTenant, isNewCluster) = await Enrolment.NewAsync(credentials, cluster, cancellation);
                 var (token, made) = await credentials.MakeJoinTokenAsync(
                     cluster, request.Uses, lasts, request.Replace, cancellation);
                 var (address, onlyHere) = options.ForAgents(BoundAddresses.Of(app.Services));
                 return TypedResults.Ok(new MadeJoinToken(
                     token, JoinTokenAnswer.Of(made), address,
                     address.Scheme == Uri.UriSchemeHttps ? app.Services.GetService<CertificateSource>()?.AuthorityFingerprint : null,
-                    onlyHere, isNew));
+                    onlyHere, isNewCluster, isNewTenant));
             }
             catch (ArgumentException e)
             {
@@ -127,12 +129,14 @@ static class Joining
         };
         try
         {
-            switch (await audit.RecordAsync(
-                act, () => credentials.RenewAsync(token, request.Credential, context.RequestAborted),
-                outcome => (outcome as RenewOutcome.Refused)?.Reason))
+            // Shown for itself, it is only asked about: nothing changes.
+            var isQuestion = request.Credential == token;
+            switch (isQuestion ? await AskAsync() : await audit.RecordAsync(
+                act, AskAsync, outcome => (outcome as RenewOutcome.Refused)?.Reason))
             {
                 case RenewOutcome.Renewed renewed:
-                    logger.CredentialRenewed(renewed.NodeId);
+                    if (!isQuestion)
+                        logger.CredentialRenewed(renewed.NodeId);
                     context.Response.ContentType = "application/json";
                     await JsonSerializer.SerializeAsync(
                         context.Response.Body, new RenewAnswer(renewed.NodeId.Node, renewed.EndsAt?.ToUnixTimeMilliseconds()),
@@ -150,6 +154,8 @@ static class Joining
         {
             await PlainRefusal.WriteAsync(context, StatusCodes.Status400BadRequest, e.Message);
         }
+
+        Task<RenewOutcome> AskAsync() => credentials.RenewAsync(token, request.Credential, context.RequestAborted);
     }
 
     static async Task JoinAsync(

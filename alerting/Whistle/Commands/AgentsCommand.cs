@@ -16,8 +16,7 @@ namespace Whistle.Commands;
 
 /// <summary>
 /// Enrolment asks the server, as every verb does. Where none runs on the data folder and none is named, it works on the state there, so
-/// that agents
-/// can be enrolled before the first start.
+/// that agents can be enrolled before the first start.
 /// </summary>
 static class AgentsCommand
 {
@@ -55,10 +54,12 @@ static class AgentsCommand
     {
         var command = new Command("agents", "Lists, enrols and revokes senders of telemetry.")
         {
-            Verb(new Command("list", "Lists the nodes that should report.").Lists(), ListAsync, ListAsync),
+            Verb(new Command("list", "Lists the nodes that should report.").Lists(), ListOnStateAsync, ListAsync),
             Verb(new Command("add", "Enrols a sender and prints its token, this once.") { Tenant, Cluster, Node, Replace },
-                AddAsync, AddAsync),
-            Verb(new Command("revoke", "Revokes a sender's tokens.") { OfTenant, Cluster, Node }, RevokeAsync, RevokeAsync),
+                (arguments, state, cancellation) => OnSenderAsync(arguments, "enrol-agent", state, AddAsync, cancellation), AddAsync),
+            Verb(new Command("revoke", "Revokes a sender's tokens.") { OfTenant, Cluster, Node },
+                (arguments, state, cancellation) => OnSenderAsync(arguments, "revoke-agent", state, RevokeAsync, cancellation),
+                RevokeAsync),
         };
         foreach (var verb in JoinTokenCommands.Build().Append(Rotate()))
             command.Subcommands.Add(verb);
@@ -66,7 +67,7 @@ static class AgentsCommand
     }
 
     static Command Verb(
-        Command command, Func<ParseResult, Credentials, CancellationToken, Task> onState,
+        Command command, Func<ParseResult, Opened, CancellationToken, Task> onState,
         Func<ParseResult, ServerConnection, CancellationToken, Task> onServer)
     {
         foreach (var option in new Option[] { ServeCommand.Config, Server, ServerConnection.TokenFile, ServerConnection.Data,
@@ -100,32 +101,43 @@ static class AgentsCommand
     }
 
     static async Task RunAsync(
-        ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState,
+        ParseResult arguments, WhistleOptions options, Func<ParseResult, Opened, CancellationToken, Task> onState,
         Func<ParseResult, ServerConnection, CancellationToken, Task> onServer, CancellationToken cancellation)
     {
-        var (address, found, held) = Where(arguments, options);
-        using var whileItWorks = held;
-        if (address is null)
-        {
-            await OnStateAsync(arguments, options, onState, cancellation);
+        var found = arguments.GetValue(Offline) || arguments.GetValue(Server) is not null
+            ? null : ServerConnection.Find(options.DataFolder);
+        // Where nothing answers, what wrote the file has ended without deleting it: it is as if there were none.
+        if (found is not null && await IsAnsweredAsync(found.Local))
             return;
-        }
-
-        // It may have been set for something else.
-        if (arguments.GetResult(Server) is { Implicit: true } && arguments.GetValue(Server) is not null)
-            await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
-        try
+        var (address, held) = Where(arguments, options);
+        using var whileItWorks = held;
+        if (address is not null)
         {
-            using var server = new ServerConnection(address, arguments, options.DataFolder, found);
-            await onServer(arguments, server, cancellation);
-        }
-        catch (UnreachableException) when (!IsNamed(arguments))
-        {
+            // It may have been set for something else.
+            if (arguments.GetResult(Server) is { Implicit: true } && arguments.GetValue(Server) is not null)
+                await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
+            if (address != found?.Local && await IsAnsweredAsync(address))
+                return;
             // It was started with an address that no setting has. It reads enrolments from the state within seconds.
             await Console.Error.WriteLineAsync(
                 $"The server on {options.DataFolder} does not listen at {address}, so this works on its state. "
                 + "Name its address with --server.");
-            await OnStateAsync(arguments, options, onState, cancellation);
+        }
+
+        await OnStateAsync(arguments, options, onState, cancellation);
+
+        async Task<bool> IsAnsweredAsync(Uri at)
+        {
+            try
+            {
+                using var server = new ServerConnection(at, arguments, options.DataFolder, at == found?.Local ? found : null);
+                await onServer(arguments, server, cancellation);
+                return true;
+            }
+            catch (UnreachableException) when (!IsNamed(arguments))
+            {
+                return false;
+            }
         }
     }
 
@@ -145,33 +157,33 @@ static class AgentsCommand
                     node = arguments.GetValue(OneNode),
                 },
                 cancellation);
-            Console.WriteLine($"{answer.Text("asked")} credential(s) are renewed with the next reports. `whistle nodes list` shows it.");
+            Console.WriteLine($"{answer.Text("asked")} credential(s) of {SenderIn(answer)} are renewed with the next reports. "
+                + "`whistle nodes list` shows it.");
         });
 
     /// <summary>
-    /// The server to ask; null where the state is to be worked on, with the lock that keeps a server from starting in between.
+    /// The server to ask that no file names; null where the state is to be worked on, with the lock that keeps a server from starting in
+    /// between.
     /// </summary>
-    static (Uri? Address, Listening? Found, IDisposable? Held) Where(ParseResult arguments, WhistleOptions options)
+    static (Uri? Address, IDisposable? Held) Where(ParseResult arguments, WhistleOptions options)
     {
         if (arguments.GetValue(Offline))
             return default;
         if (arguments.GetValue(Server) is { } named)
-            return (named, null, null);
-        if (ServerConnection.Find(options.DataFolder) is { } found)
-            return (found.Local, found, null);
+            return (named, null);
         if (arguments.GetValue(ServerConnection.TokenFile) is not null)
-            return (options.Local, null, null);
+            return (options.Local, null);
         // Not even a lock is made where there is nothing.
         if (!HasState(options) || !Directory.Exists(options.DataFolder))
             return default;
         try
         {
-            return (null, null, ServerLock.Take(options.DataFolder, "whistle agents"));
+            return (null, ServerLock.Take(options.DataFolder, "whistle agents"));
         }
         catch (FolderInUseException e)
         {
             // A command that has the lock for a moment does not touch enrolments.
-            return (e.IsServer ? options.Local : null, null, null);
+            return (e.IsServer ? options.Local : null, null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -184,7 +196,7 @@ static class AgentsCommand
         options.UsesPostgreSql || ServerFolder.IsServers(options.DataFolder);
 
     static async Task OnStateAsync(
-        ParseResult arguments, WhistleOptions options, Func<ParseResult, Credentials, CancellationToken, Task> onState,
+        ParseResult arguments, WhistleOptions options, Func<ParseResult, Opened, CancellationToken, Task> onState,
         CancellationToken cancellation)
     {
         // Before the first start somebody may mean to make one; a typing error in --data must not.
@@ -199,40 +211,31 @@ static class AgentsCommand
             Console.Error.WriteLine(closed);
         using var state = options.OpenState(verify: false);
         await state.RequireCurrentAsync(StateStages.All, cancellation);
-        var credentials = new Credentials(state, TimeProvider.System, options: options.Enrolment);
-        if (arguments.CommandResult.Command.Name == "list")
-            await onState(arguments, credentials, cancellation);
-        else
-            await RecordAsync(
-                await SenderOfAsync(arguments, credentials, cancellation), arguments, new(state, TimeProvider.System),
-                () => onState(arguments, credentials, cancellation));
+        await onState(
+            arguments, new(new Credentials(state, TimeProvider.System, options: options.Enrolment), new(state, TimeProvider.System)),
+            cancellation);
     }
 
-    static async Task<EnrolledSender> SenderOfAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
+    // The audit has it as the server would have written it.
+    static async Task OnSenderAsync(
+        ParseResult arguments, string action, Opened state, Func<ParseResult, Credentials, NamedSender, CancellationToken, Task> work,
+        CancellationToken cancellation)
     {
         var (cluster, node) = (arguments.GetValue(Cluster)!, arguments.GetValue(Node));
-        if (arguments.CommandResult.Command.Name == "add")
-            return new(new(arguments.GetValue(Tenant)!, cluster), node);
-        var (tenant, several) = await Enrolment.TenantAsync(
-            credentials, Rights.Everything, arguments.GetValue(OfTenant), s => s.ClusterId.Cluster == cluster && s.Node == node,
-            cancellation);
-        return several is null ? new(new(tenant, cluster), node) : throw new CommandException(several);
-    }
-
-    // As the server would have written it.
-    static Task<bool> RecordAsync(EnrolledSender sender, ParseResult arguments, AuditLog audit, Func<Task> work) => audit.RecordAsync(
-        new AuditAct(
-            new("operator", PeopleDirectory.Local, ""), arguments.CommandResult.Command.Name == "add" ? "enrol-agent" : "revoke-agent")
+        var tenant = action == "enrol-agent" ? arguments.GetValue(Tenant) : arguments.GetValue(OfTenant);
+        var named = await Enrolment.SenderAsync(state.Credentials, Rights.Everything.Sees, tenant, cluster, node, cancellation);
+        var act = new AuditAct(new("operator", PeopleDirectory.Local, ""), action)
         {
-            Scope = () => AccessScope.Of(sender.ClusterId),
-            Subject = $"{sender}",
+            Scope = () => named.Sender is { } sender ? AccessScope.Of(sender.ClusterId) : AccessScope.All,
+            Subject = $"{named}",
             Details = """{"by":"the command line, on the state"}""",
-        },
-        async () =>
+        };
+        await state.Audit.RecordAsync(act, async () =>
         {
-            await work();
+            await work(arguments, state.Credentials, named, cancellation);
             return true;
         });
+    }
 
     static SettingsLayer Given(ParseResult arguments)
     {
@@ -254,11 +257,17 @@ static class AgentsCommand
         Empty = "No agent is enrolled. Enrol one with `whistle agents add --cluster C --node N`.",
     };
 
-    static void PrintRevoked(string count) => Console.WriteLine($"{count} token(s) revoked. The server follows within seconds.");
+    static void PrintRevoked(string count, string sender) =>
+        Console.WriteLine($"{count} token(s) of {sender} revoked. The server follows within seconds.");
 
-    static async Task ListAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
+    // Whose it was may not have been said.
+    static string SenderIn(JsonElement answer) => string.Join(
+        '/', new[] { answer.Text("tenant"), answer.Text("cluster"), answer.Text("node") }.Where(name => name.Length > 0));
+
+    static async Task ListOnStateAsync(ParseResult arguments, Opened state, CancellationToken cancellation)
     {
-        var answer = JsonSerializer.SerializeToElement(await Enrolment.AgentsAsync(credentials, cancellation), JsonSerializerOptions.Web);
+        var agents = await Enrolment.AgentsAsync(state.Credentials, cancellation);
+        var answer = JsonSerializer.SerializeToElement(agents, JsonSerializerOptions.Web);
         ListOutput.Write(arguments, answer, TimeProvider.System.GetUtcNow(), view => Table(answer, view));
     }
 
@@ -268,13 +277,13 @@ static class AgentsCommand
         ListOutput.Write(arguments, answer, server.Now, view => Table(answer, view));
     }
 
-    static async Task AddAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
+    static async Task AddAsync(ParseResult arguments, Credentials credentials, NamedSender named, CancellationToken cancellation)
     {
         PrivateOutput.Close();
-        var sender = await SenderOfAsync(arguments, credentials, cancellation);
-        var isNew = await Enrolment.IsNewAsync(credentials, sender.ClusterId, cancellation);
-        var (token, refusal) = await credentials.EnrollAsync(sender.ClusterId, sender.Node, arguments.GetValue(Replace), cancellation);
-        Print(refusal is null ? token! : throw new CommandException(refusal), isNew, sender.ClusterId);
+        var cluster = new ClusterId(named.Tenant!, named.Cluster);
+        var (isNewTenant, isNewCluster) = await Enrolment.NewAsync(credentials, cluster, cancellation);
+        var (token, refusal) = await credentials.EnrollAsync(cluster, named.Node, arguments.GetValue(Replace), cancellation);
+        Print(refusal is null ? token! : throw new CommandException(refusal), NewPlace(cluster, isNewTenant, isNewCluster));
     }
 
     static async Task AddAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
@@ -289,32 +298,44 @@ static class AgentsCommand
             replace = arguments.GetValue(Replace),
         };
         var answer = await server.PostAsync(Root, body, cancellation);
-        Print(answer.Text("token"), answer.Text("isNewCluster") is "True", cluster);
+        Print(answer.Text("token"), NewPlace(cluster, answer));
     }
 
-    static void Print(string token, bool isNew, ClusterId cluster)
+    static void Print(string token, string? newPlace)
     {
-        if (isNew)
-            Console.Error.WriteLine(NewCluster(cluster));
+        if (newPlace is not null)
+            Console.Error.WriteLine(newPlace);
         Console.WriteLine(token);
     }
 
-    /// <summary>A typing error makes a cluster that nobody means.</summary>
-    internal static string NewCluster(ClusterId cluster) =>
-        $"The cluster {cluster} was not known, and is added. If that is a typing error: whistle clusters archive {cluster.Cluster} "
-        + $"--tenant {cluster.Tenant}";
+    /// <summary>What to say of a tenant or a cluster that was added: a typing error makes one that nobody means.</summary>
+    internal static string? NewPlace(ClusterId cluster, JsonElement answer) =>
+        NewPlace(cluster, answer.Text("isNewTenant") is "True", answer.Text("isNewCluster") is "True");
 
-    static async Task RevokeAsync(ParseResult arguments, Credentials credentials, CancellationToken cancellation)
+    // Nobody types the usual tenant.
+    static string? NewPlace(ClusterId cluster, bool isNewTenant, bool isNewCluster) =>
+        isNewTenant && cluster.Tenant != Enrolment.DefaultTenant
+            ? $"The tenant {cluster.Tenant} and its cluster {cluster.Cluster} were not known, and are added. If that is a typing error: "
+                + $"whistle tenants archive {cluster.Tenant}"
+        : isNewCluster
+            ? $"The cluster {cluster} was not known, and is added. If that is a typing error: whistle clusters archive {cluster.Cluster} "
+                + $"--tenant {cluster.Tenant}"
+        : null;
+
+    static async Task RevokeAsync(ParseResult arguments, Credentials credentials, NamedSender named, CancellationToken cancellation)
     {
-        var sender = await SenderOfAsync(arguments, credentials, cancellation);
-        var (count, mistake) = await Enrolment.RevokeAsync(credentials, sender, Rights.Everything, cancellation);
-        PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake));
+        var (count, mistake) = await Enrolment.RevokeAsync(credentials, named, Rights.Everything, cancellation);
+        PrintRevoked(mistake is null ? count.ToString(CultureInfo.InvariantCulture) : throw new CommandException(mistake), $"{named}");
     }
 
     static async Task RevokeAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
         var query = EntryOptions.Query(
             ("tenant", arguments.GetValue(OfTenant)), ("cluster", arguments.GetValue(Cluster)), ("node", arguments.GetValue(Node)));
-        PrintRevoked((await server.DeleteAsync($"{Root}{query}", cancellation)).Text("revoked"));
+        var answer = await server.DeleteAsync($"{Root}{query}", cancellation);
+        PrintRevoked(answer.Text("revoked"), SenderIn(answer));
     }
+
+    /// <summary>The state in the data folder.</summary>
+    sealed record Opened(Credentials Credentials, AuditLog Audit);
 }

@@ -72,7 +72,7 @@ static class ClustersCommand
     {
         var id = arguments.GetValue(Id)!;
         return new(
-            arguments.GetValue(Having) ?? await OnlyTenant.OfAsync(
+            arguments.GetValue(Having) ?? await ListedTenant.OfAsync(
                 server, [Root, $"{Root}{EntryOptions.Query(("archived", "true"))}"], c => c.Text("id") == id, $"a cluster {id}",
                 cancellation),
             id);

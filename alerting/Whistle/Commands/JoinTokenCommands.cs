@@ -72,8 +72,8 @@ static class JoinTokenCommands
                 ? "The server itself listens on the loopback alone. For other machines, give the address of the proxy before it, or start "
                     + "it with --listen https://0.0.0.0:9443 beside --listen http://127.0.0.1:9480."
                 : "If nodes do not know that name, put one that they know into the setting Names."));
-        if (answer.Text("isNewCluster") is "True")
-            await Console.Error.WriteLineAsync(AgentsCommand.NewCluster(new(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!)));
+        if (AgentsCommand.NewPlace(new(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!), answer) is { } newPlace)
+            await Console.Error.WriteLineAsync(newPlace);
         Console.WriteLine(token);
     }
 

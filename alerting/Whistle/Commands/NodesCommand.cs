@@ -48,7 +48,7 @@ static class NodesCommand
         await server.PostAsync($"{PathOf(id)}/unarchive", null, cancellation);
         var lacks = node.Time("enrolledAt") is null ? "has no credential"
             : node.Time("credentialEndsAt") <= server.Now ? "its credential has ended" : null;
-        Console.WriteLine(lacks is null ? $"Node {id} is in service again." : $"Node {id} is archived no more, but {lacks}: enrol it with "
+        Console.WriteLine(lacks is null ? $"Node {id} is in service again." : $"Node {id} is unarchived, but {lacks}: enrol it with "
             + $"`whistle agents join-token --cluster {id.Cluster} --tenant {id.Tenant} --replace`.");
     }
 
@@ -56,7 +56,7 @@ static class NodesCommand
     {
         var (cluster, node) = (arguments.GetValue(Cluster)!, arguments.GetValue(Node)!);
         return new(
-            arguments.GetValue(Tenant) ?? await OnlyTenant.OfAsync(
+            arguments.GetValue(Tenant) ?? await ListedTenant.OfAsync(
                 server,
                 [
                     $"{Root}{EntryOptions.Query(("cluster", cluster))}",

@@ -110,6 +110,16 @@ public sealed class JoinTests : IDisposable
     }
 
     [Fact]
+    public async Task A_name_whose_credential_has_ended_is_still_taken()
+    {
+        await _credentials.EnrollAsync(Cluster, "n1", Cancellation);
+        _time.Advance(TimeSpan.FromDays(90));
+        Assert.Contains(
+            "n1 is enrolled already", Refusal(await JoinAsync(await MakeAsync(), "n1"), isToken: false), StringComparison.Ordinal);
+        Assert.IsType<JoinOutcome.Joined>(await JoinAsync(await MakeAsync(replaces: true), "n1"));
+    }
+
+    [Fact]
     public async Task A_name_that_is_taken_is_replaced_only_by_a_token_that_allows_it()
     {
         var before = await _credentials.EnrollAsync(Cluster, "n1", Cancellation);

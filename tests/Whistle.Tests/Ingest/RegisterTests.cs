@@ -188,6 +188,18 @@ public sealed class RegisterTests : IDisposable
     }
 
     [Fact]
+    public async Task A_node_whose_credential_has_ended_is_enrolled_anew_without_more()
+    {
+        await EnrolAsync();
+        _time.Advance(TimeSpan.FromDays(90));
+        var (token, refusal) = await _credentials.EnrollAsync(Cluster, "n1", replaces: false, Cancellation);
+        Assert.Null(refusal);
+        Assert.NotNull(await _credentials.AuthenticateAsync(token!, Cancellation));
+        Assert.Equal(_time.GetUtcNow(), Assert.Single(await _credentials.NodesAsync(Cancellation)).EnrolledAt);
+        Assert.NotNull((await _credentials.EnrollAsync(Cluster, "n1", replaces: false, Cancellation)).Refusal);
+    }
+
+    [Fact]
     public async Task However_often_a_credential_is_renewed_its_node_was_enrolled_when_it_was()
     {
         var token = await EnrolAsync();

@@ -4,8 +4,8 @@ using Whistle.Access;
 
 namespace Whistle.Commands;
 
-/// <summary>Whose something is where a verb names no tenant: the only one that has it.</summary>
-static class OnlyTenant
+/// <summary>Whose something is where a verb names no tenant, by the lists that the server answers.</summary>
+static class ListedTenant
 {
     /// <param name="lists">Paths of lists whose items name their tenant.</param>
     /// <param name="isMeant">Whether an item is what was named.</param>
@@ -15,11 +15,10 @@ static class OnlyTenant
     public static async Task<string> OfAsync(
         ServerConnection server, IEnumerable<string> lists, Func<JsonElement, bool> isMeant, string what, CancellationToken cancellation)
     {
-        SortedSet<string> having = new(StringComparer.Ordinal);
+        List<string> having = [];
         foreach (var list in lists)
-            having.UnionWith((await server.GetAsync(list, cancellation)).EnumerateArray().Where(isMeant).Select(i => i.Text("tenant")));
-        return having.Count > 1
-            ? throw new CommandException($"{string.Join(", ", having)} each have {what}. Name one with --tenant.")
-            : having.FirstOrDefault() ?? Enrolment.DefaultTenant;
+            having.AddRange((await server.GetAsync(list, cancellation)).EnumerateArray().Where(isMeant).Select(i => i.Text("tenant")));
+        var (tenant, several) = OnlyTenant.Of(having, what);
+        return several is null ? tenant ?? Enrolment.DefaultTenant : throw new CommandException(several);
     }
 }
