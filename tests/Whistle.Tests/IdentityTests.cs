@@ -22,14 +22,14 @@ public sealed class IdentityTests
     // What people name of the fleet: an empty name, or none, means all. Such a scope is no cluster.
     static readonly string[] Scopes =
         ["NamedScope", "BrakeScope", "PauseScope", "Pause", "ModeEntry", "MaintenanceWindow", "ChangeFreeze", "AccessScope",
-        "KnownPlaces"];
+        "KnownPlaces", "NamedSender"];
 
     // Bodies of requests and answers: their fields are the API.
     static readonly string[] Bodies =
     [
         "AgentAnswer", "IncidentAnswer", "RunAnswer", "ReplayAnswer", "ModeRequest", "ModeAnswer", "PauseRequest", "WindowRequest",
         "WindowAnswer", "FreezeRequest", "JoinTokenRequest", "JoinTokenAnswer", "EnrolAnswer", "GrantRequest",
-        "GrantAnswer", "AuditEntryAnswer", "NodeAnswer",
+        "GrantAnswer", "AuditEntryAnswer", "NodeAnswer", "RevokedAnswer", "RotationAnswer",
     ];
 
     [Fact]

@@ -42,7 +42,7 @@ sealed record RevokedAnswer(int Revoked, string Tenant, string Cluster, string? 
 /// <summary>A sender, or a cluster's agents, as somebody named it.</summary>
 /// <param name="Tenant">Null where none was named and not exactly one has it.</param>
 /// <param name="Several">Which tenants have it, where several do.</param>
-sealed record NamedSender(string? Tenant, string Cluster, string? Node, string? Several)
+sealed record NamedSender(string? Tenant, string Cluster, string? Node, string? Several = null)
 {
     /// <summary>Null where it is not known whose it is.</summary>
     public EnrolledSender? Sender => Tenant is null ? null : new(new(Tenant, Cluster), Node);
@@ -89,7 +89,7 @@ static class Enrolment
             [Description("The cluster.")] string cluster, [Description("The node; the cluster's collector if not given.")] string? node,
             [Description("Found by the other names if not given.")] string? tenant, Caller caller, CancellationToken cancellation) =>
         {
-            var named = await SenderAsync(credentials, caller.Sees, tenant, cluster, node, cancellation);
+            var named = await SenderAsync(credentials, caller.Sees, new(tenant, cluster, node), cancellation);
             AuditAct.Current?.Subject = $"{named}";
             if (named.Several is not null)
                 return WhistleApi.BadRequest(named.Several);
@@ -127,7 +127,7 @@ static class Enrolment
     }
 
     /// <summary>What of the place nobody knows, so that the first enrolment in it adds it.</summary>
-    public static async Task<(bool Tenant, bool Cluster)> NewAsync(
+    public static async Task<(bool IsNewTenant, bool IsNewCluster)> NewAsync(
         Credentials credentials, ClusterId cluster, CancellationToken cancellation) =>
         ((await credentials.Register.TenantsAsync(cancellation)).All(t => t.Id != cluster.Tenant),
             (await credentials.Register.ClustersAsync(cancellation)).All(c => c.Id != cluster));
@@ -135,16 +135,15 @@ static class Enrolment
     /// <summary>The sender that is meant: where no tenant is named, that of the only one that has it.</summary>
     /// <param name="sees">Whether who asks may see what is of the cluster.</param>
     public static Task<NamedSender> SenderAsync(
-        Credentials credentials, Func<ClusterId, bool> sees, string? tenant, string cluster, string? node,
-        CancellationToken cancellation) =>
-        NamedAsync(
-            credentials, sees, new(tenant, cluster, node, null), s => s.Node == node,
-            node is null ? $"a collector of a cluster {cluster}" : $"a node {node} in a cluster {cluster}", cancellation);
+        Credentials credentials, Func<ClusterId, bool> sees, NamedSender named, CancellationToken cancellation) => NamedAsync(
+        credentials, sees, named, s => s.Node == named.Node,
+        named.Node is null ? $"a collector of a cluster {named.Cluster}" : $"a node {named.Node} in a cluster {named.Cluster}",
+        cancellation);
 
     static Task<NamedSender> AgentsAsync(
         Credentials credentials, Func<ClusterId, bool> sees, RotationRequest request, CancellationToken cancellation) =>
         NamedAsync(
-            credentials, sees, new(request.Tenant, request.Cluster, request.Node, null),
+            credentials, sees, new(request.Tenant, request.Cluster, request.Node),
             s => s.Node is not null && (request.Node ?? s.Node) == s.Node,
             request.Node is null ? $"agents in a cluster {request.Cluster}" : $"a node {request.Node} in a cluster {request.Cluster}",
             cancellation);

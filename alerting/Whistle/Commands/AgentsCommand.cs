@@ -223,7 +223,7 @@ static class AgentsCommand
     {
         var (cluster, node) = (arguments.GetValue(Cluster)!, arguments.GetValue(Node));
         var tenant = action == "enrol-agent" ? arguments.GetValue(Tenant) : arguments.GetValue(OfTenant);
-        var named = await Enrolment.SenderAsync(state.Credentials, Rights.Everything.Sees, tenant, cluster, node, cancellation);
+        var named = await Enrolment.SenderAsync(state.Credentials, Rights.Everything.Sees, new(tenant, cluster, node), cancellation);
         var act = new AuditAct(new("operator", PeopleDirectory.Local, ""), action)
         {
             Scope = () => named.Sender is { } sender ? AccessScope.Of(sender.ClusterId) : AccessScope.All,
