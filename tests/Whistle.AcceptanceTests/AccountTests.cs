@@ -1,3 +1,6 @@
+using System.Net;
+using System.Text.RegularExpressions;
+
 using Microsoft.Extensions.DependencyInjection;
 
 using Whistle.Inventory.Access;
@@ -98,12 +101,13 @@ public sealed class AccountTests
         using var browser = await ann.LoggedInAsync();
         var codes = await ann.TurnOnAsync(browser);
         var (_, page, _) = await browser.OpenAsync(ann.At("account"), Cancellation);
-        Assert.Equal(3, page.Split("name=\"proof\"").Length - 1);
+        Assert.Equal(4, page.Split("name=\"proof\"").Length - 1);
         const string chosen = "nine quiet lamps on a boat";
         foreach (var (act, fields) in new (string, (string, string)[])[]
         {
             ("change-password", [("password", chosen), ("again", chosen)]), ("remove-passkey", [("id", "none")]),
             ("replace-recovery-codes", []), ("turn-off-second-factor", []),
+            ("make-token", [("name", "t"), ("allows", $"{new Grant(Role.Viewer, AccessScope.All)}")]),
         })
         {
             var (status, text) = await ann.ActAsync(browser, act, [("old", ann.Password), .. fields]);
@@ -192,6 +196,41 @@ public sealed class AccountTests
         Assert.Equal(400, (await ann.ActAsync(browser, "revoke-token", ("id", living.First(t => t.Owner == bobsId).Id))).Status);
         Assert.Equal(303, (await ann.ActAsync(browser, "revoke-token", ("id", living.First(t => t.Owner == annsId).Id))).Status);
         Assert.Equal("bobs-token", Assert.Single(await tokens.LivingAsync(Cancellation)).Name);
+    }
+
+    [Fact]
+    public async Task Somebody_makes_a_token_of_what_they_may_do_with_their_password_and_sees_it_once()
+    {
+        await using var server = await StartAsync();
+        var ann = await Account.AddAsync(server, "ann");
+        using var browser = await ann.LoggedInAsync();
+        var (_, page, _) = await browser.OpenAsync(ann.At("account"), Cancellation);
+        var offered = WebUtility.HtmlDecode(Assert.Single(Regex.Matches(page, "<option>([^<]*)</option>")).Groups[1].Value);
+        Assert.Equal($"{new Grant(Role.Viewer, AccessScope.All)}", offered);
+
+        foreach (var (name, allows, password, reason) in new[]
+        {
+            ("ci", offered, "wrong wrong wrong", "present password is wrong"),
+            ("ci", $"{new Grant(Role.Admin, AccessScope.All)}", ann.Password, "Choose what the token allows"),
+            ("", offered, ann.Password, "name"),
+        })
+        {
+            var (refused, text) = await ann.ActAsync(browser, "make-token", ("name", name), ("allows", allows), ("old", password));
+            Assert.Equal(400, refused);
+            Assert.Contains(reason, text, StringComparison.Ordinal);
+        }
+
+        var (status, shown) = await ann.ActAsync(browser, "make-token", ("name", "ci"), ("allows", offered), ("old", ann.Password));
+        Assert.Equal(200, status);
+        var token = Regex.Match(shown, "<code id=\"token\">(wsp_[^<]+)</code>").Groups[1].Value;
+        using var http = new HttpClient { DefaultRequestHeaders = { Authorization = new("Bearer", token) } };
+        using var answer = await http.GetAsync(ann.At("api/whistle/v1/incidents"), Cancellation);
+        Assert.Equal(200, (int)answer.StatusCode);
+        Assert.DoesNotContain(token, (await browser.OpenAsync(ann.At("account"), Cancellation)).Text, StringComparison.Ordinal);
+        Assert.Equal("ci", Assert.Single(await AuditAsync(server, "make-token", AuditOutcome.Done)).What.Subject);
+        var (twice, why) = await ann.ActAsync(browser, "make-token", ("name", "ci"), ("allows", offered), ("old", ann.Password));
+        Assert.Equal(400, twice);
+        Assert.Contains("There is a token called ci", why, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -96,6 +96,10 @@ public sealed class BackupApiTests(PostgreSqlServer postgreSql) : IClassFixture<
         Assert.Equal((1, true), await WhistleAsync(
             ["serve", "--data", server.DataFolder, "--listen", "http://127.0.0.1:0", "--no-agent"], "whistle serve (process "));
         await server.KillAsync();
+        // The server that was named, and no folder that happens to be there.
+        Assert.Equal((3, true), await WhistleAsync(
+            ["backup", "create", backup + "-4", "--data", server.DataFolder, "--server", $"{server.Address}"], "does not answer"));
+        Assert.False(Path.Exists(backup + "-4"));
         Assert.Equal((0, true), await WhistleAsync(["backup", "create", backup + "-2", "--data", server.DataFolder], "It holds secrets"));
         Assert.Equal((0, true), await WhistleAsync(["backup", "verify", backup + "-2"], "Whole: "));
         string[] again = ["backup", "create", backup + "-3", "--data", _folder];

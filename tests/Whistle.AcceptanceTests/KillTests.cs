@@ -113,8 +113,9 @@ public sealed class KillTests : IDisposable
                 AssertRestored(folder, before, senders);
             else
                 Assert.False(reported, $"{folder} was reported as made.");
-            if (Directory.Exists(folder + Backup.Partial))
-                Assert.Throws<BackupException>(() => Backup.Verify(folder + Backup.Partial, _ => { }, cancellation));
+            // What died before its name is no backup; after its last byte, it is as good as the others.
+            if (Directory.Exists(folder + Backup.Partial) && IsWhole(folder + Backup.Partial))
+                AssertRestored(folder + Backup.Partial, before, senders);
         }
 
         TestContext.Current.TestOutputHelper!.WriteLine(
@@ -129,6 +130,19 @@ public sealed class KillTests : IDisposable
             if (answer.RootElement.GetProperty("state").GetString() is not "running" and var state)
                 return state == "done" ? true : throw new InvalidOperationException(answer.RootElement.ToString());
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, cancellation);
+        }
+    }
+
+    static bool IsWhole(string backup)
+    {
+        try
+        {
+            Backup.Verify(backup, _ => { }, TestContext.Current.CancellationToken);
+            return true;
+        }
+        catch (BackupException)
+        {
+            return false;
         }
     }
 

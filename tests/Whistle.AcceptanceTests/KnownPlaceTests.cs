@@ -4,6 +4,7 @@ using System.Text.Json;
 
 using Microsoft.Extensions.DependencyInjection;
 
+using Whistle.Inventory;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
 
@@ -149,6 +150,34 @@ public sealed class KnownPlaceTests : IAsyncLifetime
             var (refused, _, error) = await Programs.WhistleAsync(["nodes", verb, "n3", .. where]);
             Assert.Equal((1, "tenant: acme, globex each have a node n3 in a cluster both. Name one with --tenant.\n"), (refused, error));
         }
+    }
+
+    [Fact]
+    public async Task A_new_sender_without_a_tenant_is_of_the_only_one_that_has_the_cluster_and_of_several_of_none()
+    {
+        await _server.App.Credentials.EnrollAsync(new("acme", "both"), "n1", Cancellation);
+        await _server.App.Credentials.EnrollAsync(new("globex", "both"), "n1", Cancellation);
+
+        Assert.Contains(
+            "\"token\"", await PostAsync(_server.Http, "agents", new { cluster = "prod", node = "new" }), StringComparison.Ordinal);
+        Assert.Contains(new NodeId("acme", "prod", "new"), (await _server.App.Credentials.NodesAsync(Cancellation)).Select(n => n.Id));
+        Assert.Contains(
+            "\"tenant\":\"acme\"", await PostAsync(_server.Http, "join-tokens", new { cluster = "prod", uses = 1 }),
+            StringComparison.Ordinal);
+        foreach (var (call, body) in new (string, object)[]
+        {
+            ("agents", new { cluster = "both", node = "n2" }), ("join-tokens", new { cluster = "both", uses = 1 }),
+        })
+            Assert.Contains(
+                "tenant: acme, globex each have a cluster both. Name one with --tenant.", await PostAsync(_server.Http, call, body),
+                StringComparison.Ordinal);
+        var (exit, _, error) = await Programs.WhistleAsync(
+            "agents", "add", "--cluster", "both", "--node", "n2", "--offline", "--data", _server.Folder);
+        Assert.Equal((1, "tenant: acme, globex each have a cluster both. Name one with --tenant.\n"), (exit, error));
+        Assert.Contains(
+            "\"isNewCluster\":true", await PostAsync(_server.Http, "agents", new { cluster = "fresh", node = "n" }),
+            StringComparison.Ordinal);
+        Assert.Contains(new NodeId("default", "fresh", "n"), (await _server.App.Credentials.NodesAsync(Cancellation)).Select(n => n.Id));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Net.WebSockets;
+using System.Text.Json;
 using System.Text.RegularExpressions;
 
 using Microsoft.AspNetCore.Routing;
@@ -51,6 +52,8 @@ public sealed partial class SecondFactorTests
                 new(Actor: "ann", Outcome: AuditOutcome.Refused), 100, Cancellation),
             e => e.What.Reason.Contains("no second factor", StringComparison.Ordinal));
 
+        Assert.Equal(400, (await ann.ActAsync(
+            browser, "make-token", ("name", "t"), ("allows", $"{new Grant(Role.Viewer, AccessScope.All)}"), ("old", ann.Password))).Status);
         // Begun with the password alone, by whomever.
         using var other = new Browser();
         Assert.Equal(200, (await ann.LogInAsync(other)).Status);
@@ -64,6 +67,56 @@ public sealed partial class SecondFactorTests
         Assert.Equal(400, kept);
         Assert.Contains("this is your last", reason, StringComparison.Ordinal);
         Assert.True((await ann.PersonAsync()).HasTwoFactor);
+    }
+
+    [Fact]
+    public async Task A_passkey_is_one_and_from_then_on_the_password_alone_opens_nothing()
+    {
+        await using var server = await StartAsync();
+        // Passkeys are of a name, and of none in digits.
+        var address = new UriBuilder(server.App.Address) { Host = "localhost" }.Uri;
+        var ann = await Account.AddAsync(server, "ann");
+        using var device = new Device(address.GetLeftPart(UriPartial.Authority));
+        using var browser = new Browser();
+        using var other = new Browser();
+        foreach (var each in (Browser[])[browser, other])
+            Assert.Equal(200, (await LogInAsync(each)).Status);
+        var (_, page, _) = await browser.OpenAsync(new(address, "account"), Cancellation);
+        var form = page[page.IndexOf("data-new", StringComparison.Ordinal)..];
+        var made = device.Make(Device.Asked(page, " data-new"));
+        Assert.Equal(303, (await ActAsync(
+            "add-passkey", ("state", Account.Value(form, "state")), ("credential", made), ("name", "laptop"),
+            ("old", ann.Password))).Status);
+
+        Assert.Equal(200, (await browser.OpenAsync(new(address, "api/whistle/v1/incidents"), Cancellation)).Status);
+        Assert.Contains(
+            "/login", (await other.OpenAsync(new(address, "account"), Cancellation)).Headers.Location!.ToString(),
+            StringComparison.Ordinal);
+        using var late = new Browser();
+        var (status, text) = await LogInAsync(late);
+        Assert.Equal(401, status);
+        Assert.Contains("Your password alone is not enough", text, StringComparison.Ordinal);
+        Assert.False(await late.IsLoggedInAsync(address, Cancellation));
+        var audit = server.App.Services.GetRequiredService<AuditLog>();
+        await audit.FlushRefusalsAsync(all: true);
+        Assert.Equal("ann", Assert.Single(await audit.ListAsync(new(Action: "log-in-passkey"), 100, Cancellation)).What.Subject);
+
+        var id = JsonDocument.Parse(made).RootElement.GetProperty("id").GetString()!;
+        var (kept, reason) = await ActAsync("remove-passkey", ("old", ann.Password), ("id", id));
+        Assert.Equal(400, kept);
+        Assert.Contains("this is your last", reason, StringComparison.Ordinal);
+
+        async Task<(int Status, string Text)> LogInAsync(Browser by)
+        {
+            var (answered, said, _) = await by.SendAsync(new(address, "login"), Cancellation, ("name", "ann"), ("password", ann.Password));
+            return (answered, said);
+        }
+
+        async Task<(int Status, string Text)> ActAsync(string act, params (string Name, string Value)[] fields)
+        {
+            var (answered, said, _) = await browser.SendAsync(new(address, "account"), Cancellation, [("act", act), .. fields]);
+            return (answered, said);
+        }
     }
 
     [Fact]

@@ -27,6 +27,7 @@ sealed class AccountPage
     readonly Passwords _passwords;
     readonly Sessions _sessions;
     readonly ApiTokens _tokens;
+    readonly PeopleDirectory _directory;
     readonly PasskeyLogIn _devices;
     readonly Passkeys _passkeys;
     readonly SecondFactors _factors;
@@ -37,12 +38,12 @@ sealed class AccountPage
 
     public AccountPage(
         PeopleStore people, Accounts accounts, LogIns logIns, LogInBound bound, Passwords passwords, Sessions sessions, ApiTokens tokens,
-        PasskeyLogIn devices, Passkeys passkeys, SecondFactors factors, AuditLog audit, LogInOptions options,
+        PeopleDirectory directory, PasskeyLogIn devices, Passkeys passkeys, SecondFactors factors, AuditLog audit, LogInOptions options,
         IDataProtectionProvider protection)
     {
         (_people, _accounts, _logIns, _bound, _passwords) = (people, accounts, logIns, bound, passwords);
         (_sessions, _tokens, _devices, _passkeys, _factors) = (sessions, tokens, devices, passkeys, factors);
-        (_audit, _options) = (audit, options);
+        (_directory, _audit, _options) = (directory, audit, options);
         _key = new(protection, "whistle.new-authenticator", 3, KeyLasts, options.Time);
         _acts = new()
         {
@@ -55,6 +56,7 @@ sealed class AccountPage
             ["remove-passkey"] = OfPerson(RemovePasskeyAsync),
             ["end-session"] = EndSessionAsync,
             ["end-other-sessions"] = EndOthersAsync,
+            ["make-token"] = MakeTokenAsync,
             ["revoke-token"] = RevokeTokenAsync,
         };
     }
@@ -196,6 +198,46 @@ sealed class AccountPage
         return null;
     });
 
+    // A token outlives a browser that was left open, so it costs a proof, where there is one here.
+    async Task MakeTokenAsync(AccountVisit visit)
+    {
+        var name = visit.Form.One("name").Trim();
+        var allowed = (await OfferedAsync(visit)).FirstOrDefault(g => $"{g}" == visit.Form.One("allows"));
+        if (allowed is null || visit.Person is not { } person
+            || await _directory.ActorOfAsync(person.Identity, visit.Cancellation) is not { } actor)
+            await ShowAsync(visit, "Choose what the token allows.", StatusCodes.Status400BadRequest);
+        else if (PersonNames.TokenMistake(name) is { } mistake)
+            await ShowAsync(visit, mistake, StatusCodes.Status400BadRequest);
+        else if (person.Outside is not null || await ProveAsync(visit, person) is not null)
+        {
+            string? token = null;
+            if (await TryAsync(
+                visit,
+                async () =>
+                {
+                    (token, _, var outcome) = await _tokens.MakeAsync(actor, name, [allowed], ApiTokens.Usual, visit.Cancellation);
+                    return outcome is PeopleOutcome.Refused refused ? refused.Reason : null;
+                },
+                name))
+                await AccountView.WriteAsync(visit, AccountView.NewToken(name, token!), StatusCodes.Status200OK);
+        }
+    }
+
+    // What somebody may do, or only look at. The machine's own user has no account, and whoever lacks a second factor has nothing yet.
+    async Task<IReadOnlyList<Grant>> OfferedAsync(AccountVisit visit)
+    {
+        if (visit.Person is not { } person || await _factors.AreLackingAsync(person, visit.Cancellation)
+            || await _directory.ActorOfAsync(person.Identity, visit.Cancellation) is not { } actor
+            || await _people.FindAsync(person.Id, visit.Cancellation) is not { } known)
+            return [];
+        var own = known.Grants.Select(g => g.Grant).ToList();
+        return
+        [
+            .. own.Concat(own.Select(g => new Grant(Role.Viewer, g.Scope))).Distinct()
+                .Where(g => g.Mistake is null && actor.Rights.Includes(g)),
+        ];
+    }
+
     Task RevokeTokenAsync(AccountVisit visit) => DoAsync(
         visit,
         async () => await _tokens.RevokeAsync(
@@ -277,7 +319,8 @@ sealed class AccountPage
                 visit, await _passkeys.OfAsync(owner.Id, visit.Cancellation), await _devices.NewAsync(visit.Context, owner), mistake)
             : "";
         var lacks = visit.Person is { } known && await _factors.AreLackingAsync(known, visit.Cancellation) ? AccountView.Lacks : "";
-        await AccountView.WriteAsync(visit, lacks + AccountView.Whole(visit, sessions, tokens, left, passkeys, mistake), status);
+        await AccountView.WriteAsync(visit, lacks + AccountView.Whole(
+            visit, sessions, tokens, await OfferedAsync(visit), left, passkeys, mistake), status);
     }
 
     // The key waits in the form until the app has shown that it has it; for this log-in of this person alone.

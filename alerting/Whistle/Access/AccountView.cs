@@ -2,6 +2,7 @@ using System.Globalization;
 
 using QRCoder;
 
+using Whistle.Inventory.Access;
 using Whistle.Inventory.People;
 using Whistle.Web;
 using Whistle.Web.Places;
@@ -42,13 +43,14 @@ static class AccountView
         status).ExecuteAsync(visit.Context);
 
     public static string Whole(
-        AccountVisit visit, IReadOnlyList<Session> sessions, IReadOnlyList<ApiToken> tokens, int codesLeft, string passkeys,
-        string? mistake)
+        AccountVisit visit, IReadOnlyList<Session> sessions, IReadOnlyList<ApiToken> tokens, IReadOnlyList<Grant> offered, int codesLeft,
+        string passkeys, string? mistake)
     {
         var done = visit.Context.Request.Query["done"].ToString();
         var said = mistake is null && Done.TryGetValue(done, out var words) ? $"<p class=\"note\" role=\"status\">{words}</p>" : "";
-        return said + WhoIs(visit, codesLeft, mistake) + passkeys + (IsShown(visit, "end-session", "end-other-sessions", "revoke-token")
-            || IsOfForm(visit) ? "" : Forms.Mistake(mistake)) + Sessions(visit, sessions, mistake) + Tokens(visit, tokens, mistake);
+        var isSaid = IsShown(visit, "end-session", "end-other-sessions", "revoke-token", "make-token") || IsOfForm(visit);
+        return said + WhoIs(visit, codesLeft, mistake) + passkeys + (isSaid ? "" : Forms.Mistake(mistake))
+            + Sessions(visit, sessions, mistake) + Tokens(visit, tokens, offered, mistake);
     }
 
     /// <summary>What an app is to be told, and the form that shows that it has it.</summary>
@@ -172,17 +174,36 @@ static class AccountView
     static string EndOthers =>
         $"""<form method="post" action="{Address.Account}">{Act("end-other-sessions")}{Forms.Button("End all others", "")}</form>""";
 
-    static string Tokens(AccountVisit visit, IReadOnlyList<ApiToken> tokens, string? mistake) =>
+    public static string NewToken(string name, string token) =>
+        $"""
+        <section class="panel"><h2>The token {Forms.Text(name)}</h2>
+        <p>Put it where the program reads it, for <code>whistle</code> into a file of mode 0600 for <code>--token-file</code>.
+        <strong>It is shown this once.</strong></p>
+        <p><code id="token">{token}</code></p>
+        <p><a class="button is-main" href="{Address.Account}">I have kept it</a></p></section>
+        """;
+
+    static string MakeToken(AccountVisit visit, IReadOnlyList<Grant> offered, string? mistake) => offered.Count == 0 ? "" :
+        $"""
+        <form method="post" action="{Address.Account}">{Act("make-token")}{Forms.Mistake(mistake)}
+        {Forms.Field("name", "Name of the token", "maxlength=\"64\" autocomplete=\"off\"", mistake)}
+        <label class="field"><span>Allows, for 90 days</span><select name="allows">{string.Concat(offered.Select(
+            g => $"<option>{Forms.Text($"{g}")}</option>"))}</select></label>
+        {(visit.Person is { Outside: null } person ? Old(person, null) : "")}{Forms.Button("Make a token", "")}</form>
+        """;
+
+    static string Tokens(AccountVisit visit, IReadOnlyList<ApiToken> tokens, IReadOnlyList<Grant> offered, string? mistake) =>
         $"""
         <section class="panel"><h2>API tokens</h2>{Forms.Mistake(IsShown(visit, "revoke-token") ? mistake : null)}
-        {(tokens.Count == 0 ? "<p class=\"quiet\">None. <code>whistle tokens add</code> makes one.</p>" : "")}
+        <p>With a token a program acts in your name.</p>
+        {(tokens.Count == 0 && offered.Count == 0 ? "<p class=\"quiet\">None. <code>whistle tokens add</code> makes one.</p>" : "")}
         <ul class="rows">{string.Concat(tokens.Select(t =>
             $"""
             <li><div><strong>{Forms.Text(t.Name)}</strong>
             <small class="quiet">{Forms.Text(string.Join(", ", t.Grants))}</small>
             <small class="quiet">Until {At(t.EndsAt)}, {(t.UsedAt is { } used ? $"last used {At(used)}" : "never used")}</small></div>
             {End("revoke-token", t.Id, "Revoke", $"Revoke the token {t.Name}")}</li>
-            """))}</ul></section>
+            """))}</ul>{MakeToken(visit, offered, IsShown(visit, "make-token") ? mistake : null)}</section>
         """;
 
     static string End(string act, string id, string label, string whole) =>

@@ -72,8 +72,12 @@ static class Enrolment
         {
             try
             {
-                var cluster = new ClusterId(request.Tenant ?? DefaultTenant, request.Cluster);
-                AuditAct.Current?.Subject = $"{new EnrolledSender(cluster, request.Node)}";
+                var named = await NewSenderAsync(
+                    credentials, caller.Sees, new(request.Tenant, request.Cluster, request.Node), cancellation);
+                AuditAct.Current?.Subject = $"{named}";
+                if (named.Several is not null)
+                    return WhistleApi.BadRequest(named.Several);
+                var cluster = named.Sender!.ClusterId;
                 await caller.RequireAsync(Permission.Enrol, cluster);
                 var (isNewTenant, isNewCluster) = await NewAsync(credentials, cluster, cancellation);
                 var (token, refusal) = await credentials.EnrollAsync(cluster, request.Node, request.Replace, cancellation);
@@ -131,6 +135,21 @@ static class Enrolment
         Credentials credentials, ClusterId cluster, CancellationToken cancellation) =>
         ((await credentials.Register.TenantsAsync(cancellation)).All(t => t.Id != cluster.Tenant),
             (await credentials.Register.ClustersAsync(cancellation)).All(c => c.Id != cluster));
+
+    /// <summary>
+    /// Whose a new sender will be: where no tenant is named, of the only one that has the cluster, and of the usual one where none has it.
+    /// </summary>
+    /// <param name="sees">Whether who asks may see what is of the cluster.</param>
+    public static async Task<NamedSender> NewSenderAsync(
+        Credentials credentials, Func<ClusterId, bool> sees, NamedSender named, CancellationToken cancellation)
+    {
+        if (named.Tenant is not null)
+            return named;
+        var having = (await credentials.Register.ClustersAsync(cancellation))
+            .Where(c => c.Id.Cluster == named.Cluster && !c.History.IsArchived && sees(c.Id)).Select(c => c.Id.Tenant);
+        var (tenant, several) = OnlyTenant.Of(having, $"a cluster {named.Cluster}");
+        return named with { Tenant = several is null ? tenant ?? DefaultTenant : null, Several = several };
+    }
 
     /// <summary>The sender that is meant: where no tenant is named, that of the only one that has it.</summary>
     /// <param name="sees">Whether who asks may see what is of the cluster.</param>

@@ -63,8 +63,12 @@ static class Joining
         {
             if ((request.For is null ? Usual : WhistleApi.Duration(request.For)) is not { } lasts)
                 return WhistleApi.BadDuration("for", request.For);
-            var cluster = new ClusterId(request.Tenant ?? Enrolment.DefaultTenant, request.Cluster);
-            AuditAct.Current?.Subject = $"{cluster}";
+            var named = await Enrolment.NewSenderAsync(
+                credentials, caller.Sees, new(request.Tenant, request.Cluster, null), cancellation);
+            AuditAct.Current?.Subject = $"{named}";
+            if (named.Several is not null)
+                return WhistleApi.BadRequest(named.Several);
+            var cluster = named.Sender!.ClusterId;
             await caller.RequireAsync(Permission.Enrol, cluster);
             try
             {

@@ -27,10 +27,10 @@ static class AgentsCommand
             "WHISTLE_SERVER");
 
     static readonly Option<bool> Offline = new("--offline") { Description = "Works on the state in the data folder and asks no server." };
-    static readonly Option<string> Tenant = new("--tenant")
+    internal static readonly Option<string?> Tenant = new("--tenant")
     {
-        Description = "Whose cluster it is. A tenant and a cluster that nobody knows are added.",
-        DefaultValueFactory = _ => Enrolment.DefaultTenant,
+        Description = "Whose cluster it is; where it is not given, the only tenant that has it, or the tenant default. "
+            + "A tenant and a cluster that nobody knows are added.",
     };
 
     static readonly Option<string?> OfTenant =
@@ -222,8 +222,11 @@ static class AgentsCommand
         CancellationToken cancellation)
     {
         var (cluster, node) = (arguments.GetValue(Cluster)!, arguments.GetValue(Node));
-        var tenant = action == "enrol-agent" ? arguments.GetValue(Tenant) : arguments.GetValue(OfTenant);
-        var named = await Enrolment.SenderAsync(state.Credentials, Rights.Everything.Sees, new(tenant, cluster, node), cancellation);
+        var named = action == "enrol-agent"
+            ? await Enrolment.NewSenderAsync(
+                state.Credentials, Rights.Everything.Sees, new(arguments.GetValue(Tenant), cluster, node), cancellation)
+            : await Enrolment.SenderAsync(
+                state.Credentials, Rights.Everything.Sees, new(arguments.GetValue(OfTenant), cluster, node), cancellation);
         var act = new AuditAct(new("operator", PeopleDirectory.Local, ""), action)
         {
             Scope = () => named.Sender is { } sender ? AccessScope.Of(sender.ClusterId) : AccessScope.All,
@@ -280,7 +283,7 @@ static class AgentsCommand
     static async Task AddAsync(ParseResult arguments, Credentials credentials, NamedSender named, CancellationToken cancellation)
     {
         PrivateOutput.Close();
-        var cluster = new ClusterId(named.Tenant!, named.Cluster);
+        var cluster = named.Sender?.ClusterId ?? throw new CommandException(named.Several!);
         var (isNewTenant, isNewCluster) = await Enrolment.NewAsync(credentials, cluster, cancellation);
         var (token, refusal) = await credentials.EnrollAsync(cluster, named.Node, arguments.GetValue(Replace), cancellation);
         Print(refusal is null ? token! : throw new CommandException(refusal), NewPlace(cluster, isNewTenant, isNewCluster));
@@ -289,15 +292,16 @@ static class AgentsCommand
     static async Task AddAsync(ParseResult arguments, ServerConnection server, CancellationToken cancellation)
     {
         PrivateOutput.Close();
-        var cluster = new ClusterId(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!);
         var body = new
         {
-            tenant = cluster.Tenant,
-            cluster = cluster.Cluster,
+            tenant = arguments.GetValue(Tenant),
+            cluster = arguments.GetValue(Cluster),
             node = arguments.GetValue(Node),
             replace = arguments.GetValue(Replace),
         };
         var answer = await server.PostAsync(Root, body, cancellation);
+        // What is new and has no name is the usual tenant's.
+        ClusterId cluster = new(body.tenant ?? Enrolment.DefaultTenant, body.cluster!);
         Print(answer.Text("token"), NewPlace(cluster, answer));
     }
 

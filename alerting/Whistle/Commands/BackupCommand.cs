@@ -53,6 +53,9 @@ static class BackupCommand
         withServer.SetAction(async (arguments, cancellation) =>
         {
             var data = arguments.GetValue(ServerConnection.Data)!;
+            // Never another folder than that of the server that is meant.
+            if (ServerConnection.IsServerNamed(arguments))
+                return await byServer.InvokeAsync(arguments, cancellation);
             try
             {
                 // Held until the copy is made, so that no server starts on the folder before.

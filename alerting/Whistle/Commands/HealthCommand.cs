@@ -34,6 +34,8 @@ static class HealthCommand
     ])
     {
         Details = ["SUBJECT", "REASON"],
-        Empty = "The server is well.",
+        // Not everybody is told what it is.
+        Empty = answer.Text("state") is "ok" ? "The server is well."
+            : $"The server is not well: its state is {answer.Text("state")}. Whoever sees the whole server's health sees why.",
     };
 }

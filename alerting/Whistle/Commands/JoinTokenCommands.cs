@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json;
 
 using Whistle.Access;
+using Whistle.Inventory;
 
 namespace Whistle.Commands;
 
@@ -9,12 +10,6 @@ namespace Whistle.Commands;
 static class JoinTokenCommands
 {
     const string Root = "api/whistle/v1/join-tokens";
-
-    static readonly Option<string> Tenant = new("--tenant")
-    {
-        Description = "Whose cluster it is. A tenant and a cluster that nobody knows are added.",
-        DefaultValueFactory = _ => Enrolment.DefaultTenant,
-    };
 
     static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
 
@@ -34,7 +29,7 @@ static class JoinTokenCommands
     [
         ServerConnection.With(
             new Command("join-token", "Makes a token that nodes of a cluster enrol themselves with, and prints it, this once.")
-            { Tenant, Cluster, Uses, For, Replace },
+            { AgentsCommand.Tenant, Cluster, Uses, For, Replace },
             MakeAsync),
         ServerConnection.WithList(new Command("join-tokens", "Lists the tokens that nodes could enrol themselves with now."), Root, Table),
         ServerConnection.With(
@@ -54,7 +49,7 @@ static class JoinTokenCommands
             Root,
             new
             {
-                tenant = arguments.GetValue(Tenant),
+                tenant = arguments.GetValue(AgentsCommand.Tenant),
                 cluster = arguments.GetValue(Cluster),
                 uses = arguments.GetValue(Uses),
                 @for = arguments.GetValue(For),
@@ -72,7 +67,9 @@ static class JoinTokenCommands
                 ? "The server itself listens on the loopback alone. For other machines, give the address of the proxy before it, or start "
                     + "it with --listen https://0.0.0.0:9443 beside --listen http://127.0.0.1:9480."
                 : "If nodes do not know that name, put one that they know into the setting Names."));
-        if (AgentsCommand.NewPlace(new(arguments.GetValue(Tenant)!, arguments.GetValue(Cluster)!), answer) is { } newPlace)
+        // What is new and has no name is the usual tenant's.
+        ClusterId cluster = new(arguments.GetValue(AgentsCommand.Tenant) ?? Enrolment.DefaultTenant, arguments.GetValue(Cluster)!);
+        if (AgentsCommand.NewPlace(cluster, answer) is { } newPlace)
             await Console.Error.WriteLineAsync(newPlace);
         Console.WriteLine(token);
     }

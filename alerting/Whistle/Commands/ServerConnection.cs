@@ -78,14 +78,18 @@ sealed class ServerConnection : IDisposable
         }
     }
 
+    /// <summary>Whether a server was named, and not only by a variable beside a data folder that was.</summary>
+    internal static bool IsServerNamed(ParseResult arguments) => arguments.GetValue(Server) is not null
+        && (arguments.GetResult(Server) is { Implicit: false } || arguments.GetResult(Data) is null or { Implicit: true });
+
     // The folder's token is for its server alone: where none says that it listens, whoever has the usual port may be somebody else.
     static Uri Usual(ParseResult arguments, string folder)
     {
         if (arguments.GetValue(TokenFile) is not null)
             return WhistleOptions.UsualAddress;
         _ = TokenOf(folder);
-        throw new UnreachableException($"No server says that it runs on {folder}. Start it with `whistle serve`, or name its address "
-            + "with --server or WHISTLE_SERVER.");
+        throw new UnreachableException($"No server says that it runs on {folder}. Start it with "
+            + $"`whistle serve --data {folder}`, or name its address with --server or WHISTLE_SERVER.");
     }
 
     // On the server's own machine its folder has what proves it.

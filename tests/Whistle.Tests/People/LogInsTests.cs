@@ -321,6 +321,9 @@ public sealed class LogInsTests : IDisposable
         var factors = new SecondFactors(_all.State, _all.Store, strict);
         Assert.True(await factors.AreLackingAsync(ann, Cancellation));
         Assert.False(await new SecondFactors(_all.State, _all.Store, new()).AreLackingAsync(ann, Cancellation));
+        // Whoever logs in at a provider has theirs there.
+        Assert.False(await factors.AreLackingAsync(
+            new Person { Id = ann.Id, Name = "ann", Outside = new("https://id.example", "ann") }, Cancellation));
         Assert.IsType<LogInOutcome.Proven>(await logIns.ByPasswordAsync("ann", Right, From, Cancellation));
         ann = (await _all.Store.FindAsync(ann.Id, Cancellation))!.Person;
         Assert.Null(await _all.Passkeys.AddAsync(ann, "laptop", Key(0), Challenge(), Cancellation));
