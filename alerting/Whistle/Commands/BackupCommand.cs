@@ -54,7 +54,7 @@ static class BackupCommand
         {
             var data = arguments.GetValue(ServerConnection.Data)!;
             // Never another folder than that of the server that is meant.
-            if (ServerConnection.IsServerNamed(arguments))
+            if (ServerConnection.IsServerTyped(arguments))
                 return await byServer.InvokeAsync(arguments, cancellation);
             try
             {

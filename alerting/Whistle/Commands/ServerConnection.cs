@@ -78,9 +78,8 @@ sealed class ServerConnection : IDisposable
         }
     }
 
-    /// <summary>Whether a server was named, and not only by a variable beside a data folder that was.</summary>
-    internal static bool IsServerNamed(ParseResult arguments) => arguments.GetValue(Server) is not null
-        && (arguments.GetResult(Server) is { Implicit: false } || arguments.GetResult(Data) is null or { Implicit: true });
+    /// <summary>Whether a server was typed; a variable may be set for other verbs.</summary>
+    internal static bool IsServerTyped(ParseResult arguments) => arguments.GetResult(Server) is { Implicit: false };
 
     // The folder's token is for its server alone: where none says that it listens, whoever has the usual port may be somebody else.
     static Uri Usual(ParseResult arguments, string folder)
