@@ -121,7 +121,7 @@ public sealed class DiskWatch(
         else if (reason is null && _refuses)
             logger.DiskFree();
         _refuses = reason is not null;
-        log.Refuse(reason is null ? null : $"{reason} The server accepts no samples until there is space.");
+        log.Refuse(reason is null ? null : "The server's disk is full. It accepts no samples until there is space.");
         if (reason is not null)
             health.Report(Component, "", HealthState.Failed, $"{reason} Senders keep their samples and retry, and the state of their nodes "
                 + "is unknown. Incidents, pages and the kill switch keep working. Free space, or lower Retention.");

@@ -34,8 +34,8 @@ public static class Nearest
             && (b.Contains(a, StringComparison.Ordinal) || (b.Length >= 3 && a.Contains(b, StringComparison.Ordinal))) ? 1 : Edits(a, b);
     }
 
-    // Levenshtein's distance.
-    static int Edits(string a, string b)
+    /// <summary>Levenshtein's distance.</summary>
+    public static int Edits(string a, string b)
     {
         var row = Enumerable.Range(0, b.Length + 1).ToArray();
         for (var i = 1; i <= a.Length; i++)

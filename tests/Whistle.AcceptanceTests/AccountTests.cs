@@ -203,10 +203,15 @@ public sealed class AccountTests
     {
         await using var server = await StartAsync();
         var ann = await Account.AddAsync(server, "ann");
+        await server.App.Services.GetRequiredService<PeopleStore>().GiveAsync(
+            new(PersonIdentity.Local, PersonIdentity.LocalName, Rights.Everything), "ann", new(Role.Operator, AccessScope.All),
+            Cancellation);
         using var browser = await ann.LoggedInAsync();
         var (_, page, _) = await browser.OpenAsync(ann.At("account"), Cancellation);
-        var offered = WebUtility.HtmlDecode(Assert.Single(Regex.Matches(page, "<option>([^<]*)</option>")).Groups[1].Value);
-        Assert.Equal($"{new Grant(Role.Viewer, AccessScope.All)}", offered);
+        var offered = $"{new Grant(Role.Viewer, AccessScope.All)}";
+        Assert.Equal(
+            [$"{new Grant(Role.Operator, AccessScope.All)}", offered],
+            Regex.Matches(page, "<option>([^<]*)</option>").Select(m => WebUtility.HtmlDecode(m.Groups[1].Value)).Order());
 
         foreach (var (name, allows, password, reason) in new[]
         {
@@ -226,8 +231,12 @@ public sealed class AccountTests
         using var http = new HttpClient { DefaultRequestHeaders = { Authorization = new("Bearer", token) } };
         using var answer = await http.GetAsync(ann.At("api/whistle/v1/incidents"), Cancellation);
         Assert.Equal(200, (int)answer.StatusCode);
+        var made = Assert.Single(await server.App.Services.GetRequiredService<ApiTokens>().LivingAsync(Cancellation));
+        Assert.Equal([new Grant(Role.Viewer, AccessScope.All)], made.Grants);
+        Assert.Equal(ApiTokens.Usual, made.EndsAt - made.MadeAt);
         Assert.DoesNotContain(token, (await browser.OpenAsync(ann.At("account"), Cancellation)).Text, StringComparison.Ordinal);
-        Assert.Equal("ci", Assert.Single(await AuditAsync(server, "make-token", AuditOutcome.Done)).What.Subject);
+        var entry = Assert.Single(await AuditAsync(server, "make-token", AuditOutcome.Done)).What;
+        Assert.Equal(("ci", $$"""{"allows":"{{offered}}"}"""), (entry.Subject, entry.Details));
         var (twice, why) = await ann.ActAsync(browser, "make-token", ("name", "ci"), ("allows", offered), ("old", ann.Password));
         Assert.Equal(400, twice);
         Assert.Contains("There is a token called ci", why, StringComparison.Ordinal);

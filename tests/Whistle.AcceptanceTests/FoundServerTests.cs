@@ -90,10 +90,7 @@ public sealed class FoundServerTests : IDisposable
         Assert.True(healthy.IsSuccessStatusCode);
 
         Directory.Delete(Written);
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), TimeProvider.System);
-        while (!File.Exists(Written))
-            await timer.WaitForNextTickAsync(Cancellation);
-        Assert.Equal(server.App.Address, Listening.Read(Data)!.Local);
+        await AssertWrittenAsync(server);
     }
 
     [Fact]
@@ -130,6 +127,10 @@ public sealed class FoundServerTests : IDisposable
         PrivateText.Write(Written, JsonSerializer.Serialize(listening, JsonSerializerOptions.Web));
         Assert.Equal(listening.Local, Listening.Read(Data)!.Local);
 
+        // Another process began at another moment, and no moment is told apart from the same of another start of the machine without more.
+        Assert.NotEqual(Listening.StartOf(1), listening.Started);
+        if (OperatingSystem.IsLinux())
+            Assert.EndsWith(File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim(), listening.Started, StringComparison.Ordinal);
         // More than any system numbers its processes to, and a number that another process has now.
         foreach (var stale in new[] { listening with { Process = int.MaxValue }, listening with { Started = "1 before" } })
         {
@@ -155,10 +156,7 @@ public sealed class FoundServerTests : IDisposable
     {
         await using var server = await StartAsync(o => o with { Listen = [new("http://127.0.0.1:0")] });
         File.Delete(Written);
-        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), TimeProvider.System);
-        while (!File.Exists(Written))
-            await timer.WaitForNextTickAsync(Cancellation);
-        Assert.Equal(server.App.Address, Listening.Read(Data)!.Local);
+        await AssertWrittenAsync(server);
     }
 
     [Fact]
@@ -216,6 +214,14 @@ public sealed class FoundServerTests : IDisposable
         Assert.Empty(Directory.GetFileSystemEntries(_folder));
         Assert.Equal(0, (await Programs.WhistleAsync(
             "agents", "add", "--cluster", "c", "--node", "n", "--offline", "--data", Data)).Exit);
+    }
+
+    async Task AssertWrittenAsync(InProcessServer server)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(50), TimeProvider.System);
+        while (!File.Exists(Written))
+            await timer.WaitForNextTickAsync(Cancellation);
+        Assert.Equal(server.App.Address, Listening.Read(Data)!.Local);
     }
 
     static (int Exit, string Output) Two((int Exit, string Output, string Error) all) => (all.Exit, all.Output);

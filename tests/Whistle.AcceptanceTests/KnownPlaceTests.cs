@@ -178,6 +178,12 @@ public sealed class KnownPlaceTests : IAsyncLifetime
             "\"isNewCluster\":true", await PostAsync(_server.Http, "agents", new { cluster = "fresh", node = "n" }),
             StringComparison.Ordinal);
         Assert.Contains(new NodeId("default", "fresh", "n"), (await _server.App.Credentials.NodesAsync(Cancellation)).Select(n => n.Id));
+        // To somebody of one tenant it is the only one, and nobody else's is named.
+        var someone = await new Tenancy(_server, "acme").SomeoneAsync(Role.Admin, AccessScope.Of("acme"));
+        Assert.Contains(
+            "\"isNewCluster\":false", await PostAsync(someone.Http, "agents", new { cluster = "both", node = "n3" }),
+            StringComparison.Ordinal);
+        Assert.Contains(new NodeId("acme", "both", "n3"), (await _server.App.Credentials.NodesAsync(Cancellation)).Select(n => n.Id));
     }
 
     [Fact]

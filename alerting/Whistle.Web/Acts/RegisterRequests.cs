@@ -96,7 +96,7 @@ static class RegisterRequests
         ? Unarchive(
             node.EnrolledAt is null ? "Node unarchived. It has no credential." : "Node in service again.", node.Id.Node,
             node.EnrolledAt is null
-                ? "It has no credential, so it is in service only once it is enrolled: that takes it back too."
+                ? "It has no credential, so it is in service only once it is enrolled: that unarchives it too."
                 : "Its agent reports again with the credential that it has, and is missed when it does not.",
             () => acts.UnarchiveNodeAsync(node.Id))
         : Archive(

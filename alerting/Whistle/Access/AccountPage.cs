@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Json;
 
 using Microsoft.AspNetCore.DataProtection;
 
@@ -112,10 +113,10 @@ sealed class AccountPage
                 visit.Form.One("password"), person.Name, person.Name, visit.From, visit.Cancellation);
             if (chosen is null)
                 await PasswordLogIn.BusyAsync(visit.Context);
-            else if (chosen.Mistake is not null)
+            else if (chosen.Hash is not { } hash)
                 await ShowAsync(visit, chosen.Mistake, StatusCodes.Status400BadRequest);
             else
-                await DoAsync(visit, () => _accounts.ChangePasswordAsync(proven, chosen.Hash, visit.Session, visit.Cancellation));
+                await DoAsync(visit, () => _accounts.ChangePasswordAsync(proven, hash, visit.Session, visit.Cancellation));
         }
     }
 
@@ -218,7 +219,7 @@ sealed class AccountPage
                     (token, _, var outcome) = await _tokens.MakeAsync(actor, name, [allowed], ApiTokens.Usual, visit.Cancellation);
                     return outcome is PeopleOutcome.Refused refused ? refused.Reason : null;
                 },
-                name))
+                name, JsonSerializer.Serialize(new { allows = $"{allowed}" })))
                 await AccountView.WriteAsync(visit, AccountView.NewToken(name, token!), StatusCodes.Status200OK);
         }
     }
@@ -290,9 +291,10 @@ sealed class AccountPage
         visit.Context.Response.Headers.Location = Address.With(Address.Account, ("done", visit.Act));
     }
 
-    async Task<bool> TryAsync(AccountVisit visit, Func<Task<string?>> work, string subject = "")
+    async Task<bool> TryAsync(AccountVisit visit, Func<Task<string?>> work, string subject = "", string details = "")
     {
-        var mistake = await _audit.RecordAsync(new AuditAct(visit.Caller, visit.Act) { Subject = subject }, work, m => m);
+        var mistake = await _audit.RecordAsync(
+            new AuditAct(visit.Caller, visit.Act) { Subject = subject, Details = details }, work, m => m);
         if (mistake is not null)
             await ShowAsync(visit, mistake, StatusCodes.Status400BadRequest);
         return mistake is null;

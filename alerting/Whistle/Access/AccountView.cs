@@ -48,7 +48,8 @@ static class AccountView
     {
         var done = visit.Context.Request.Query["done"].ToString();
         var said = mistake is null && Done.TryGetValue(done, out var words) ? $"<p class=\"note\" role=\"status\">{words}</p>" : "";
-        var isSaid = IsShown(visit, "end-session", "end-other-sessions", "revoke-token", "make-token") || IsOfForm(visit);
+        var isSaid = IsShown(visit, "end-session", "end-other-sessions", "revoke-token") || IsOfForm(visit)
+            || (offered.Count > 0 && IsShown(visit, "make-token"));
         return said + WhoIs(visit, codesLeft, mistake) + passkeys + (isSaid ? "" : Forms.Mistake(mistake))
             + Sessions(visit, sessions, mistake) + Tokens(visit, tokens, offered, mistake);
     }
@@ -187,7 +188,7 @@ static class AccountView
         $"""
         <form method="post" action="{Address.Account}">{Act("make-token")}{Forms.Mistake(mistake)}
         {Forms.Field("name", "Name of the token", "maxlength=\"64\" autocomplete=\"off\"", mistake)}
-        <label class="field"><span>Allows, for 90 days</span><select name="allows">{string.Concat(offered.Select(
+        <label class="field"><span>Allows, for {ApiTokens.Usual.TotalDays} days</span><select name="allows">{string.Concat(offered.Select(
             g => $"<option>{Forms.Text($"{g}")}</option>"))}</select></label>
         {(visit.Person is { Outside: null } person ? Old(person, null) : "")}{Forms.Button("Make a token", "")}</form>
         """;

@@ -56,7 +56,7 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, LogInB
             return;
         }
 
-        if (chosen.Mistake is not null)
+        if (chosen.Hash is not { } hash)
         {
             await ShowAsync(context, invitation, known, token, name, chosen.Mistake, StatusCodes.Status400BadRequest);
             return;
@@ -65,7 +65,7 @@ sealed class InvitationPage(Invitations invitations, Passwords passwords, LogInB
         var act = new AuditAct(RequestAudit.ActorOf(context), known is null ? "accept-invitation" : "accept-reset")
         { Subject = invitation.Id };
         var (person, refusal) = await audit.RecordAsync(
-            act, () => invitations.AcceptAsync(token, name, chosen.Hash, context.RequestAborted, act), r => r.Mistake);
+            act, () => invitations.AcceptAsync(token, name, hash, context.RequestAborted, act), r => r.Mistake);
         if (person is null)
             await ShowAsync(context, invitation, known, token, name, refusal, StatusCodes.Status400BadRequest);
         else

@@ -39,7 +39,7 @@ static class AgentsCommand
     static readonly Option<bool> Replace = new("--replace")
     { Description = "A sender that has a token gets another, and what it has now ends. Without it, a node that is enrolled is refused." };
 
-    static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
+    internal static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
 
     static readonly Option<string?> OneNode = new("--node") { Description = "This node alone; all of the cluster if not given." };
 
@@ -107,30 +107,27 @@ static class AgentsCommand
         var found = arguments.GetValue(Offline) || arguments.GetValue(Server) is not null
             ? null : ServerConnection.Find(options.DataFolder);
         // Where nothing answers, what wrote the file has ended without deleting it: it is as if there were none.
-        if (found is not null && await IsAnsweredAsync(found.Local))
+        if (found is not null && await IsAnsweredAsync(found))
             return;
         var (address, held) = Where(arguments, options);
         using var whileItWorks = held;
-        if (address is not null)
+        if (address is null)
         {
-            // It may have been set for something else.
-            if (arguments.GetResult(Server) is { Implicit: true } && arguments.GetValue(Server) is not null)
-                await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
-            if (address != found?.Local && await IsAnsweredAsync(address))
-                return;
-            // It was started with an address that no setting has. It reads enrolments from the state within seconds.
-            await Console.Error.WriteLineAsync(
-                $"The server on {options.DataFolder} does not listen at {address}, so this works on its state. "
-                + "Name its address with --server.");
+            await OnStateAsync(arguments, options, onState, cancellation);
+            return;
         }
 
-        await OnStateAsync(arguments, options, onState, cancellation);
+        // It may have been set for something else.
+        if (arguments.GetResult(Server) is { Implicit: true } && arguments.GetValue(Server) is not null)
+            await Console.Error.WriteLineAsync($"Asking the server at {address}, which WHISTLE_SERVER names.");
+        using var server = new ServerConnection(address, arguments, options.DataFolder);
+        await onServer(arguments, server, cancellation);
 
-        async Task<bool> IsAnsweredAsync(Uri at)
+        async Task<bool> IsAnsweredAsync(Listening at)
         {
             try
             {
-                using var server = new ServerConnection(at, arguments, options.DataFolder, at == found?.Local ? found : null);
+                using var server = new ServerConnection(at.Local, arguments, options.DataFolder, at);
                 await onServer(arguments, server, cancellation);
                 return true;
             }
@@ -182,8 +179,11 @@ static class AgentsCommand
         }
         catch (FolderInUseException e)
         {
-            // A command that has the lock for a moment does not touch enrolments.
-            return (e.IsServer ? options.Local : null, null);
+            // It reads enrolments from the state within seconds. A command that has the lock for a moment does not touch them.
+            if (e.IsServer)
+                Console.Error.WriteLine($"The server on {options.DataFolder} does not say where it listens, so this works on its state. "
+                    + "Name its address with --server.");
+            return default;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -300,9 +300,7 @@ static class AgentsCommand
             replace = arguments.GetValue(Replace),
         };
         var answer = await server.PostAsync(Root, body, cancellation);
-        // What is new and has no name is the usual tenant's.
-        ClusterId cluster = new(body.tenant ?? Enrolment.DefaultTenant, body.cluster!);
-        Print(answer.Text("token"), NewPlace(cluster, answer));
+        Print(answer.Text("token"), NewPlace(arguments, answer));
     }
 
     static void Print(string token, string? newPlace)
@@ -313,10 +311,11 @@ static class AgentsCommand
     }
 
     /// <summary>What to say of a tenant or a cluster that was added: a typing error makes one that nobody means.</summary>
-    internal static string? NewPlace(ClusterId cluster, JsonElement answer) =>
-        NewPlace(cluster, answer.Text("isNewTenant") is "True", answer.Text("isNewCluster") is "True");
+    internal static string? NewPlace(ParseResult arguments, JsonElement answer) => NewPlace(
+        new(arguments.GetValue(Tenant) ?? Enrolment.DefaultTenant, arguments.GetValue(Cluster)!),
+        answer.Text("isNewTenant") is "True", answer.Text("isNewCluster") is "True");
 
-    // Nobody types the usual tenant.
+    // Where no tenant was named, what is new is the usual one's.
     static string? NewPlace(ClusterId cluster, bool isNewTenant, bool isNewCluster) =>
         isNewTenant && cluster.Tenant != Enrolment.DefaultTenant
             ? $"The tenant {cluster.Tenant} and its cluster {cluster.Cluster} were not known, and are added. If that is a typing error: "

@@ -47,7 +47,11 @@ static class BackupCommand
         var withServer = ServerConnection.With(create, async (arguments, server, cancellation) =>
         {
             var folder = Path.GetFullPath(arguments.GetValue(Folder)!);
-            Created(folder, await ProgressBars.RunAsync(report => CreateByServerAsync(folder, server, Showing(report), cancellation)));
+            if (await ProgressBars.RunAsync(report => CreateByServerAsync(folder, server, Showing(report), cancellation)) is { } manifest)
+                Created(folder, manifest);
+            else
+                Console.WriteLine(
+                    $"The server has made the backup in {folder} of its machine. Verify it there: whistle backup verify {folder}");
         });
         var byServer = (System.CommandLine.Invocation.AsynchronousCommandLineAction)withServer.Action!;
         withServer.SetAction(async (arguments, cancellation) =>
@@ -86,7 +90,8 @@ static class BackupCommand
         return withServer;
     }
 
-    static async Task<BackupManifest> CreateByServerAsync(
+    // Null where what was made lies on another machine.
+    static async Task<BackupManifest?> CreateByServerAsync(
         string folder, ServerConnection server, Action<BackupProgress> show, CancellationToken cancellation)
     {
         var backup = await server.PostAsync("api/whistle/v1/backups", new { folder }, cancellation);
@@ -99,6 +104,8 @@ static class BackupCommand
 
         if (backup.Text("state") != "done")
             throw new CommandException(backup.Text("reason"));
+        if (!server.IsHere)
+            return null;
         // What the server says of its own work is one thing; what lies there, read by another process, is the other.
         try
         {

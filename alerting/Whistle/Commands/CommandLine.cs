@@ -115,23 +115,9 @@ static class CommandLine
     {
         var names = word.StartsWith('-') ? command.Options.Where(o => !o.Hidden).Select(o => o.Name)
             : command.Subcommands.Select(c => c.Name);
-        return names.Select(n => (Name: n, Distance: Distance(word, n))).Where(n => n.Distance <= Math.Max(1, n.Name.Length / 3))
+        return names.Select(n => (Name: n, Distance: Inventory.Nearest.Edits(word, n)))
+            .Where(n => n.Distance <= Math.Max(1, n.Name.Length / 3))
             .OrderBy(n => n.Distance).Select(n => n.Name).FirstOrDefault();
-    }
-
-    // Levenshtein's, row by row.
-    static int Distance(string a, string b)
-    {
-        int[] row = [.. Enumerable.Range(0, b.Length + 1)];
-        for (var i = 1; i <= a.Length; i++)
-        {
-            var diagonal = row[0];
-            row[0] = i;
-            for (var j = 1; j <= b.Length; j++)
-                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
-        }
-
-        return row[^1];
     }
 
     /// <summary>Help with what one would type.</summary>

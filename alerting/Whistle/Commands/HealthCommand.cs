@@ -35,7 +35,11 @@ static class HealthCommand
     {
         Details = ["SUBJECT", "REASON"],
         // Not everybody is told what it is.
-        Empty = answer.Text("state") is "ok" ? "The server is well."
-            : $"The server is not well: its state is {answer.Text("state")}. Whoever sees the whole server's health sees why.",
+        Empty = answer.Text("state") switch
+        {
+            "ok" => "The server is well.",
+            "warning" => "The server warns of something. Whoever sees its whole health sees of what.",
+            var state => $"The server is {state}. Whoever sees its whole health sees why.",
+        },
     };
 }

@@ -1,17 +1,12 @@
 using System.CommandLine;
 using System.Text.Json;
 
-using Whistle.Access;
-using Whistle.Inventory;
-
 namespace Whistle.Commands;
 
 /// <summary>Tokens that nodes enrol themselves with.</summary>
 static class JoinTokenCommands
 {
     const string Root = "api/whistle/v1/join-tokens";
-
-    static readonly Option<string> Cluster = new("--cluster") { Description = "The cluster.", Required = true };
 
     static readonly Option<int> Uses =
         new("--uses") { Description = "How many nodes may enrol with it.", DefaultValueFactory = _ => 1 };
@@ -29,7 +24,7 @@ static class JoinTokenCommands
     [
         ServerConnection.With(
             new Command("join-token", "Makes a token that nodes of a cluster enrol themselves with, and prints it, this once.")
-            { AgentsCommand.Tenant, Cluster, Uses, For, Replace },
+            { AgentsCommand.Tenant, AgentsCommand.Cluster, Uses, For, Replace },
             MakeAsync),
         ServerConnection.WithList(new Command("join-tokens", "Lists the tokens that nodes could enrol themselves with now."), Root, Table),
         ServerConnection.With(
@@ -50,7 +45,7 @@ static class JoinTokenCommands
             new
             {
                 tenant = arguments.GetValue(AgentsCommand.Tenant),
-                cluster = arguments.GetValue(Cluster),
+                cluster = arguments.GetValue(AgentsCommand.Cluster),
                 uses = arguments.GetValue(Uses),
                 @for = arguments.GetValue(For),
                 replace = arguments.GetValue(Replace),
@@ -67,9 +62,7 @@ static class JoinTokenCommands
                 ? "The server itself listens on the loopback alone. For other machines, give the address of the proxy before it, or start "
                     + "it with --listen https://0.0.0.0:9443 beside --listen http://127.0.0.1:9480."
                 : "If nodes do not know that name, put one that they know into the setting Names."));
-        // What is new and has no name is the usual tenant's.
-        ClusterId cluster = new(arguments.GetValue(AgentsCommand.Tenant) ?? Enrolment.DefaultTenant, arguments.GetValue(Cluster)!);
-        if (AgentsCommand.NewPlace(cluster, answer) is { } newPlace)
+        if (AgentsCommand.NewPlace(arguments, answer) is { } newPlace)
             await Console.Error.WriteLineAsync(newPlace);
         Console.WriteLine(token);
     }

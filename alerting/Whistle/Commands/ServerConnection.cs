@@ -213,6 +213,9 @@ sealed class ServerConnection : IDisposable
     /// <summary>The server's time at its last answer: ages are by its clock, not by this machine's.</summary>
     public DateTimeOffset Now { get; private set; } = TimeProvider.System.GetUtcNow();
 
+    /// <summary>Whether the server is on this machine.</summary>
+    public bool IsHere => _http.BaseAddress!.IsLoopback;
+
     public void Dispose() => _http.Dispose();
 
     /// <summary>An id as a part of a path.</summary>

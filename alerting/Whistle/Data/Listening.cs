@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Globalization;
 using System.Text.Json;
 
@@ -70,7 +71,7 @@ sealed record Listening(int Process, string Started, Uri Local, IReadOnlyList<Ur
             if (!OperatingSystem.IsLinux())
             {
                 using var found = System.Diagnostics.Process.GetProcessById(process);
-                return found.StartTime.Ticks.ToString(CultureInfo.InvariantCulture);
+                return found.StartTime.ToUniversalTime().Ticks.ToString(CultureInfo.InvariantCulture);
             }
 
             // Its 22nd field, of which those after the name in brackets begin with the third, is in ticks since the machine's start; see
@@ -78,7 +79,8 @@ sealed record Listening(int Process, string Started, Uri Local, IReadOnlyList<Ur
             var stat = File.ReadAllText(string.Create(CultureInfo.InvariantCulture, $"/proc/{process}/stat"));
             return $"{stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[19]} {File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim()}";
         }
-        catch (Exception e) when (e is ArgumentException or InvalidOperationException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or NotSupportedException or Win32Exception
+            or IOException or UnauthorizedAccessException)
         {
             return null;
         }

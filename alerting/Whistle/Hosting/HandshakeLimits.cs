@@ -21,29 +21,30 @@ static class HandshakeLimits
     const int LongestRecord = 1 << 14;
 
     // Whoever is answered already shares the processors with half as many handshakes, not with all that came at once.
-    internal static readonly SemaphoreSlim Places = new(Math.Max(1, Environment.ProcessorCount / 2));
+    static readonly SemaphoreSlim Places = new(Math.Max(1, Environment.ProcessorCount / 2));
 
     static readonly object Key = new();
 
     /// <summary>What comes before TLS.</summary>
-    public static ConnectionDelegate Begin(ConnectionDelegate next, TimeProvider time) => async connection =>
+    /// <param name="places">Other than the process has; a test's own.</param>
+    public static ConnectionDelegate Begin(ConnectionDelegate next, TimeProvider time, SemaphoreSlim? places = null) => async connection =>
     {
         var limit = Shortest + TimeSpan.FromMilliseconds(
             RandomNumberGenerator.GetInt32((int)(Longest - Shortest).TotalMilliseconds + 1));
         await using var pending = new Pending(connection);
         connection.Items[Key] = pending;
         pending.Limit(time, limit);
-        if (await pending.HasRecordAsync() && await BeginAsync(next, connection) is { } handshake)
+        if (await pending.HasRecordAsync() && await BeginAsync(next, connection, places ?? Places) is { } handshake)
             await handshake;
     };
 
     // Its first record is there, so what TLS computes for a hello of one record is done when the call returns; then it waits for the other
     // side. A hello in parts computes outside, as all did without this.
-    static async Task<Task?> BeginAsync(ConnectionDelegate next, ConnectionContext connection)
+    static async Task<Task?> BeginAsync(ConnectionDelegate next, ConnectionContext connection, SemaphoreSlim places)
     {
         try
         {
-            await Places.WaitAsync(connection.ConnectionClosed);
+            await places.WaitAsync(connection.ConnectionClosed);
         }
         catch (OperationCanceledException)
         {
@@ -57,7 +58,7 @@ static class HandshakeLimits
         }
         finally
         {
-            Places.Release();
+            places.Release();
         }
     }
 

@@ -94,10 +94,9 @@ public sealed class Gateway(
         {
             return Reject("http", new WriteAnswer(e.StatusCode, e.Message));
         }
-        catch (StoreException)
+        catch (StoreException e)
         {
-            // What it says names files, which are the operator's business: the server's health and log have it.
-            return Refuse(sender, "store", "The store takes no samples now; the server's health says why.");
+            return Refuse(sender, "store", e.Message);
         }
         catch (BusyException e)
         {

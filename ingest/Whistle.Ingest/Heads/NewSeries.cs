@@ -150,7 +150,7 @@ sealed class NewSeries
         }
         catch (DbException e)
         {
-            throw new StoreException($"New series cannot be counted, because the state database cannot be written: {e.Message}", e);
+            throw new StoreException("New series cannot be counted now: the state cannot be written.", e);
         }
 
         window.Reserved[slot] = reserved;

@@ -209,7 +209,7 @@ public sealed class TelemetryLog(
         {
             // Most likely out of memory. The senders send it again, and the log continues.
             logger.CommitFailed(e);
-            var reason = new StoreException($"The batch could not be committed: {e.Message}", e);
+            var reason = new StoreException("The batch could not be committed; the server's log says why.", e);
             group.ForEach(write => write.Fail(reason));
         }
         finally
@@ -307,7 +307,8 @@ public sealed class TelemetryLog(
                 logger.BatchFailed(_batch.Count, e.Message);
             (_failedAt, _failed) = (TimeProvider.System.GetTimestamp(), true);
             health.Failing(Component, "", $"The store accepts no samples, and senders are asked to retry: {e.Message}");
-            Refuse(group, e as StoreException ?? new StoreException($"The batch could not be stored: {e.Message}", e));
+            // What it says names files, which are the operator's business and not the senders'.
+            Refuse(group, new StoreException("The store took none of the batch; the server's health says why.", e));
             return false;
         }
     }

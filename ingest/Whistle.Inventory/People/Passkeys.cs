@@ -91,9 +91,9 @@ public sealed class Passkeys(PeopleState state, TimeProvider time)
         state.ChangeAsync(
             async connection =>
             {
+                // A damaged one beside it logs nobody in.
                 if (needsAnother && await PeopleStore.FindAsync(connection, person.Id, cancellation) is not { Person.HasTwoFactor: true }
-                    && await CountAsync(connection, person.Id, but: id, cancellation) == 0
-                    && await CountAsync(connection, person.Id, but: "", cancellation) > 0)
+                    && await OfAsync(connection, person.Id, cancellation) is [{ Id: var last }] && last == id)
                     return Accounts.LastFactor;
                 return await connection.ExecuteAsync(
                     "DELETE FROM passkeys WHERE id = $id AND person = $person", cancellation, ("$id", id), ("$person", person.Id)) > 0

@@ -45,7 +45,7 @@ public sealed class Passwords(LogInOptions options) : IDisposable
     public Task<ChosenPassword?> ChooseAsync(
         string password, string name, string account, IPAddress? from, CancellationToken cancellation) => InTurnAsync(
         () => PasswordRules.Mistake(password, name) is { } mistake
-            ? new ChosenPassword("", mistake) : new(Hasher.HashPassword(Nobody, password), null),
+            ? new ChosenPassword(null, mistake) : new(Hasher.HashPassword(Nobody, password), null),
         account, from, cancellation);
 
     /// <summary>Null where too many ask.</summary>
@@ -125,5 +125,6 @@ public sealed class Passwords(LogInOptions options) : IDisposable
     }
 }
 
-/// <param name="Mistake">Why nobody can have it; null where it was hashed.</param>
-public sealed record ChosenPassword(string Hash, string? Mistake);
+/// <param name="Hash">Null where nobody can have it.</param>
+/// <param name="Mistake">Then why.</param>
+public sealed record ChosenPassword(string? Hash, string? Mistake);

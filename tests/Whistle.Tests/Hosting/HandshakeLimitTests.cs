@@ -103,21 +103,17 @@ public sealed class HandshakeLimitTests : IAsyncDisposable
     [Fact]
     public async Task Few_handshakes_are_computed_at_once_and_whoever_leaves_while_it_waits_is_no_failure()
     {
-        var places = 0;
-        try
-        {
-            while (await HandshakeLimits.Places.WaitAsync(places == 0 ? Patience : TimeSpan.Zero, TestContext.Current.CancellationToken))
-                places++;
-            var held = BeginAsync();
-            await _fromClient.Writer.WriteAsync(Record, TestContext.Current.CancellationToken);
-            _connection.Abort();
-            await held.WaitAsync(Patience, TestContext.Current.CancellationToken);
-            Assert.False(_begun.Task.IsCompleted);
-        }
-        finally
-        {
-            HandshakeLimits.Places.Release(places);
-        }
+        using var none = new SemaphoreSlim(0);
+        var held = HandshakeLimits.Begin(
+            _ =>
+            {
+                _begun.SetResult();
+                return Task.CompletedTask;
+            }, _time, none)(_connection);
+        await _fromClient.Writer.WriteAsync(Record, TestContext.Current.CancellationToken);
+        _connection.Abort();
+        await held.WaitAsync(Patience, TestContext.Current.CancellationToken);
+        Assert.False(_begun.Task.IsCompleted);
     }
 
     [Fact]
