@@ -11,7 +11,7 @@ namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
 sealed class IngestHost(
-    TelemetryLog log, Head head, SeriesLimits limits, DuckDbStore store, FleetRegister register, IngestMetrics metrics, HealthBoard health,
+    TelemetryLog log, Head head, SeriesLimits limits, ITelemetryStore store, FleetRegister register, IngestMetrics metrics, HealthBoard health,
     TimeProvider time, ILogger<IngestHost> logger)
     : BackgroundService
 {

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Heads;
@@ -7,6 +8,8 @@ using Whistle.Ingest.Logs;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
 using Whistle.State;
+using Whistle.State.Health;
+using Whistle.State.Memory;
 
 namespace Whistle.Ingest;
 
@@ -46,7 +49,12 @@ public static class IngestStage
                 tenant => s.GetRequiredService<FleetRegister>().Latest.LimitsOf(tenant)))
             .AddSingleton<Head>()
             .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Disk)
-            .AddSingleton<IngestMetrics>().AddSingleton<DuckDbStore>().AddSingleton<TelemetryLog>().AddSingleton<TelemetryReader>()
+            .AddSingleton<IngestMetrics>().AddSingleton<DuckDbStore>().AddSingleton<ITelemetryStore>(s => s.GetRequiredService<DuckDbStore>())
+            .AddSingleton(s => new TelemetryLog(
+                s.GetRequiredService<TelemetryLogOptions>(), s.GetRequiredService<MemoryOptions>(), s.GetRequiredService<Head>(),
+                s.GetRequiredService<ITelemetryStore>(), s.GetRequiredService<IngestMetrics>(), s.GetRequiredService<HealthBoard>(),
+                s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<TelemetryLog>>()))
+            .AddSingleton(s => new TelemetryReader(s.GetRequiredService<Head>(), s.GetRequiredService<ITelemetryStore>()))
             .AddSingleton<Gateway>().AddSingleton<DiskWatch>()
             .AddHostedService<IngestHost>();
         if (options.RunTimers)

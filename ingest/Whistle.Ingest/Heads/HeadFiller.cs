@@ -9,7 +9,7 @@ namespace Whistle.Ingest.Heads;
 /// <summary>Fills the head from the store at start: an hour of everything, and more of what rules read further back.</summary>
 static class HeadFiller
 {
-    public static void Fill(Head head, DuckDbStore store, TimeProvider time, ILogger logger)
+    public static void Fill(Head head, ITelemetryStore store, TimeProvider time, ILogger logger)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
         var usual = now - (long)(Head.UsualWindow + Head.Lag).TotalMilliseconds;
@@ -20,10 +20,10 @@ static class HeadFiller
         var samples = 0L;
         head.ContinueAfter(store.LastSeriesId);
         store.ReadAll(
-            longest, usual - 1,
+            null, longest, usual - 1,
             (id, labels) => head.KeepFor(Labels.From(labels)) > now - usual + (long)Head.Lag.TotalMilliseconds ? Open(id, labels) : null,
             Append);
-        store.ReadAll(usual, newest, Open, Append);
+        store.ReadAll(null, usual, newest, Open, Append);
         foreach (var series in filled)
             series.StagedTime = series.LastTime;
         logger.HeadFilled(filled.Count, samples);

@@ -145,7 +145,7 @@ public sealed class SeriesLimits
 
     /// <summary>Counts stored series again where that is due.</summary>
     /// <exception cref="StoreException">The store does not answer; the counts stay as they are.</exception>
-    internal void Renew(DuckDbStore store, CancellationToken cancellation)
+    internal void Renew(ITelemetryStore store, CancellationToken cancellation)
     {
         var now = _time.GetUtcNow();
         if (now - _renewedAt < (IsAnyRefused(LimitReached.Stored) ? RenewRefusedAfter : RenewAfter))

@@ -20,14 +20,14 @@ sealed class StoredSeries
 
     public void Add(string tenant, Labels labels)
     {
-        var key = DuckDbStore.KeyOf(labels);
+        var key = SeriesKey.Of(labels);
         // The next first: if it comes into use in between, it has this series too.
         if (_next is { } next)
             Add(next, tenant, key);
         Add(Volatile.Read(ref _now), tenant, key);
     }
 
-    /// <param name="read">Gives tenant and <see cref="DuckDbStore.KeyOf(Labels)"/> of every stored series; may give one twice.</param>
+    /// <param name="read">Gives tenant and <see cref="SeriesKey.Of(Labels)"/> of every stored series; may give one twice.</param>
     public void Renew(Action<Action<string, ulong>> read)
     {
         var next = new ConcurrentDictionary<string, SeriesSketch>();

@@ -8,8 +8,13 @@ namespace Whistle.Ingest.Heads;
 /// Reads recent samples from the head and older ones from the store, without a seam: the store holds all that the head has, so
 /// each answers for its side of one instant.
 /// </summary>
-public sealed class TelemetryReader(Head head, DuckDbStore store)
+public sealed class TelemetryReader
 {
+    readonly Head _head;
+    readonly ITelemetryStore _store;
+
+    internal TelemetryReader(Head head, ITelemetryStore store) => (_head, _store) = (head, store);
+
     /// <summary>Every series that satisfies all matchers, with its samples of the range (both ends included).</summary>
     /// <param name="matchers">What the series must satisfy.</param>
     /// <param name="minTime">In milliseconds since 1970 UTC, as the next.</param>
@@ -19,34 +24,34 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
     public IReadOnlyList<SeriesSamples> Select(IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null)
     {
         // The head lacks too what the store lost before it was filled from there.
-        store.Warn(minTime, maxTime);
-        var border = head.CompleteFrom(matchers);
+        _store.Warn(minTime, maxTime);
+        var border = _head.CompleteFrom(matchers);
         if (minTime >= border)
-            return head.Select(matchers, minTime, maxTime, loaded);
+            return _head.Select(matchers, minTime, maxTime, loaded);
         // The head first: while the store answers, time passes, and the head drops what leaves its window.
-        var recents = maxTime < border ? [] : head.Select(matchers, border, maxTime, loaded);
-        return store.Select(matchers, minTime, Math.Min(maxTime, border - 1), loaded, recents);
+        var recents = maxTime < border ? [] : _head.Select(matchers, border, maxTime, loaded);
+        return _store.Select(matchers, minTime, Math.Min(maxTime, border - 1), loaded, recents);
     }
 
     /// <summary>How far back samples are kept.</summary>
-    public TimeSpan Kept => store.Retention;
+    public TimeSpan Kept => _store.Retention;
 
     /// <summary>The series of a selector from now on, as far as the head has their samples.</summary>
-    public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => head.Open(matchers);
+    public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => _head.Open(matchers);
 
     /// <summary>The series in scope.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
     public Found<Labels> Series(SeriesScope scope, AnswerLimit limit, CancellationToken cancellation)
     {
-        store.Warn(scope.MinTime, scope.MaxTime);
+        _store.Warn(scope.MinTime, scope.MaxTime);
         var found = new FirstFew<Labels>(limit, Labels.Compare, Bytes);
         foreach (var (matchers, border) in Borders(scope))
         {
             // The head first, as above.
             if (scope.MaxTime >= border)
-                head.VisitSeries(matchers, Math.Max(scope.MinTime, border), scope.MaxTime, found.Add, cancellation);
+                _head.VisitSeries(matchers, Math.Max(scope.MinTime, border), scope.MaxTime, found.Add, cancellation);
             if (scope.MinTime < border)
-                store.VisitSeries(matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
+                _store.VisitSeries(matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
         }
 
         return found.Build();
@@ -77,22 +82,22 @@ public sealed class TelemetryReader(Head head, DuckDbStore store)
 
     Found<string> Texts(string? name, SeriesScope scope, AnswerLimit limit, CancellationToken cancellation)
     {
-        store.Warn(scope.MinTime, scope.MaxTime);
+        _store.Warn(scope.MinTime, scope.MaxTime);
         var found = new FirstFew<string>(limit, string.CompareOrdinal, Bytes);
         foreach (var (matchers, border) in Borders(scope))
         {
             if (scope.MaxTime >= border)
-                head.VisitSeries(
+                _head.VisitSeries(
                     matchers, Math.Max(scope.MinTime, border), scope.MaxTime, labels => EachText(labels, name, found.Add), cancellation);
             if (scope.MinTime < border)
-                store.VisitLabels(name, matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
+                _store.VisitLabels(name, matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
         }
 
         return found.Build();
     }
 
     IEnumerable<(IReadOnlyList<LabelMatcher> Matchers, long Border)> Borders(SeriesScope scope) =>
-        scope.Selectors.Select(m => (m, head.CompleteFrom(m)));
+        scope.Selectors.Select(m => (m, _head.CompleteFrom(m)));
 
     // Objects and arrays around the characters, on 64 bits.
     static int Bytes(string text) => 40 + (sizeof(char) * text.Length);

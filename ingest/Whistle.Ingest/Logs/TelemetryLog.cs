@@ -47,10 +47,15 @@ enum CommitMoment
 /// What the server itself records is in the head even where the store does not take it: rules judge by the head, and nobody would send it
 /// again. Whatever goes wrong with a batch, only that batch is refused.
 /// </remarks>
-public sealed class TelemetryLog(
-    TelemetryLogOptions options, MemoryOptions memory, Head head, DuckDbStore store, IngestMetrics metrics, HealthBoard health,
-    TimeProvider time, ILogger<TelemetryLog> logger)
+public sealed class TelemetryLog
 {
+    readonly TelemetryLogOptions _options;
+    readonly Head _head;
+    readonly ITelemetryStore _store;
+    readonly IngestMetrics _metrics;
+    readonly HealthBoard _health;
+    readonly TimeProvider _time;
+    readonly ILogger<TelemetryLog> _logger;
     const string Component = "telemetry-store";
 
     // A group that is this large is committed at once; one transaction takes no more than the second.
@@ -66,8 +71,8 @@ public sealed class TelemetryLog(
     static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
     readonly FairQueue _queue = new();
-    readonly SeriesResolver _resolver = new(head, options, time);
-    readonly FairBudgets _pending = new(memory.PendingSamples, "The samples that wait for the store", "tenant");
+    readonly SeriesResolver _resolver;
+    readonly FairBudgets _pending;
     readonly ByteBudget _recorded = new(long.MaxValue, "");
     readonly CommitBatch _batch = new();
     // Held while samples go from the batch into the head, and while the head is pruned.
@@ -80,10 +85,19 @@ public sealed class TelemetryLog(
     volatile string? _refusal;
     bool _isUnpublished;
 
+    internal TelemetryLog(
+        TelemetryLogOptions options, MemoryOptions memory, Head head, ITelemetryStore store, IngestMetrics metrics, HealthBoard health,
+        TimeProvider time, ILogger<TelemetryLog> logger)
+    {
+        (_options, _head, _store, _metrics, _health, _time, _logger) = (options, head, store, metrics, health, time, logger);
+        _resolver = new(head, options, time);
+        _pending = new(memory.PendingSamples, "The samples that wait for the store", "tenant");
+    }
+
     /// <summary>Called within every commit; what it throws is as if it had happened there.</summary>
     internal Action<CommitMoment>? Fault { get; set; }
 
-    /// <summary>Bytes that wait for the store.</summary>
+    /// <summary>Bytes that wait for the _store.</summary>
     internal long PendingBytes => _pending.Held;
 
     /// <summary>Nothing goes to the store, for this reason, until it is called with null.</summary>
@@ -96,11 +110,11 @@ public sealed class TelemetryLog(
     public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
     {
         ThrowIfFull(sender.Tenant);
-        var write = new StagedWrite(sender.Tenant, options.MaxSamplesPerRequest, _pending.Open(sender.Tenant));
+        var write = new StagedWrite(sender.Tenant, _options.MaxSamplesPerRequest, _pending.Open(sender.Tenant));
         try
         {
-            metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
-            metrics.Renamed.Inc(write.Renamed);
+            _metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
+            _metrics.Renamed.Inc(write.Renamed);
         }
         catch
         {
@@ -133,8 +147,8 @@ public sealed class TelemetryLog(
         }
         catch (Exception e)
         {
-            health.Report(Component, "log", HealthState.Failed, $"The telemetry log stopped: {e.Message} Restart the server.");
-            logger.LogStopped(e);
+            _health.Report(Component, "log", HealthState.Failed, $"The telemetry log stopped: {e.Message} Restart the server.");
+            _logger.LogStopped(e);
             _queue.Complete();
             while (_queue.TryRead(out var write))
                 write.Fail(new StoreException("The telemetry log stopped.", e));
@@ -145,14 +159,14 @@ public sealed class TelemetryLog(
     /// <summary>Drops from the head what fell out of its window. Runs between two commits.</summary>
     public void Prune()
     {
-        foreach (var part in head.Parts())
+        foreach (var part in _head.Parts())
         {
             lock (_committing)
-                head.Prune(part);
+                _head.Prune(part);
         }
 
-        head.ForgetTexts();
-        metrics.HeadSeries.Set(head.SeriesCount);
+        _head.ForgetTexts();
+        _metrics.HeadSeries.Set(_head.SeriesCount);
     }
 
     // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
@@ -164,18 +178,18 @@ public sealed class TelemetryLog(
     {
         if (WhyNot() is { } reason)
             throw new StoreException(reason);
-        if (Volatile.Read(ref _pendingSamples) >= options.MaxPendingSamples)
+        if (Volatile.Read(ref _pendingSamples) >= _options.MaxPendingSamples)
             throw new StoreException($"{_pendingSamples} samples wait for the store, which cannot keep up.");
         // One alone must not use up what there is for all.
-        if (_queue.Samples(tenant) is var ofTenant && ofTenant >= options.MaxPendingSamples / 4 * 3)
-            throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
+        if (_queue.Samples(tenant) is var ofTenant && ofTenant >= _options.MaxPendingSamples / 4 * 3)
+            throw new StoreException($"{ofTenant} samples of this tenant wait for the _store.");
     }
 
     async Task<AppendResult> EnqueueAsync(StagedWrite write)
     {
         using var _ = write;
         foreach (var (reason, count) in write.Refusals)
-            metrics.Dropped.WithLabels(reason).Inc(count);
+            _metrics.Dropped.WithLabels(reason).Inc(count);
         if (write.Count == 0)
             return write.Result();
         var parts = write.Parts(write.IsRecorded ? int.MaxValue : PartSamples);
@@ -200,7 +214,7 @@ public sealed class TelemetryLog(
         try
         {
             var samples = Take(group);
-            if (options.GroupCommit > TimeSpan.Zero && samples < WorthwhileSamples)
+            if (_options.GroupCommit > TimeSpan.Zero && samples < WorthwhileSamples)
                 await GatherAsync(group, samples, stopping);
             lock (_committing)
                 Commit(group);
@@ -208,7 +222,7 @@ public sealed class TelemetryLog(
         catch (Exception e)
         {
             // Most likely out of memory. The senders send it again, and the log continues.
-            logger.CommitFailed(e);
+            _logger.CommitFailed(e);
             var reason = new StoreException("The batch could not be committed; the server's log says why.", e);
             group.ForEach(write => write.Fail(reason));
         }
@@ -226,7 +240,7 @@ public sealed class TelemetryLog(
     async Task GatherAsync(List<StagedWrite> group, int samples, CancellationToken stopping)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(stopping);
-        limit.CancelAfter(options.GroupCommit);
+        limit.CancelAfter(_options.GroupCommit);
         try
         {
             while (samples < WorthwhileSamples && await _queue.WaitToReadAsync(limit.Token))
@@ -278,9 +292,9 @@ public sealed class TelemetryLog(
         if (!TryStore(group))
             return;
         if (_failed)
-            logger.StoreRecovered();
+            _logger.StoreRecovered();
         _failed = false;
-        health.Clear(Component, "");
+        _health.Clear(Component, "");
         Publish();
         group.ForEach(write => write.Complete());
     }
@@ -290,7 +304,7 @@ public sealed class TelemetryLog(
         _batch.Clear();
         try
         {
-            if (store.IsSuspect || _mustRefill)
+            if (_store.IsSuspect || _mustRefill)
                 Reopen();
             Fault?.Invoke(CommitMoment.Staging);
             foreach (var write in group)
@@ -302,11 +316,11 @@ public sealed class TelemetryLog(
         catch (Exception e)
         {
             Unstage();
-            metrics.StoreFailures.WithLabels("append").Inc();
+            _metrics.StoreFailures.WithLabels("append").Inc();
             if (!_failed)
-                logger.BatchFailed(_batch.Count, e.Message);
+                _logger.BatchFailed(_batch.Count, e.Message);
             (_failedAt, _failed) = (TimeProvider.System.GetTimestamp(), true);
-            health.Failing(Component, "", $"The store accepts no samples, and senders are asked to retry: {e.Message}");
+            _health.Failing(Component, "", $"The store accepts no samples, and senders are asked to retry: {e.Message}");
             // What it says names files, which are the operator's business and not the senders'.
             Refuse(group, new StoreException("The store took none of the batch; the server's health says why.", e));
             return false;
@@ -326,16 +340,16 @@ public sealed class TelemetryLog(
 
     void PublishAlone(StagedWrite write)
     {
-        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         for (var i = 0; i < write.Count; i++)
         {
-            var series = write.Series[i].Evicted ? head.Revive(write.Series[i]) : write.Series[i];
+            var series = write.Series[i].Evicted ? _head.Revive(write.Series[i]) : write.Series[i];
             series.Append(write.Times[i], write.Values[i]);
             series.StagedTime = Math.Max(series.StagedTime, series.LastTime);
             series.HeardAt = now;
         }
 
-        metrics.Unstored.Inc(write.Count);
+        _metrics.Unstored.Inc(write.Count);
         write.Complete();
     }
 
@@ -344,7 +358,7 @@ public sealed class TelemetryLog(
     {
         for (var i = 0; i < write.Count; i++)
         {
-            var series = write.Series[i].Evicted ? head.Revive(write.Series[i]) : write.Series[i];
+            var series = write.Series[i].Evicted ? _head.Revive(write.Series[i]) : write.Series[i];
             var at = write.Times[i];
             var late = at <= series.StagedTime;
             if (late && (at == series.StagedTime || series.Contains(at)))
@@ -352,7 +366,7 @@ public sealed class TelemetryLog(
                 if (series.IsProof)
                     continue;
                 write.Duplicates++;
-                metrics.Dropped.WithLabels("duplicate").Inc();
+                _metrics.Dropped.WithLabels("duplicate").Inc();
                 continue;
             }
 
@@ -365,7 +379,7 @@ public sealed class TelemetryLog(
 
             _batch.Add(series, at, write.Values[i], late);
             if (late)
-                metrics.Late.Inc();
+                _metrics.Late.Inc();
             else
                 series.StagedTime = at;
         }
@@ -373,12 +387,12 @@ public sealed class TelemetryLog(
 
     void Store()
     {
-        using var timer = Prometheus.TimerExtensions.NewTimer(metrics.CommitSeconds);
-        var number = store.NextCommit;
+        using var timer = Prometheus.TimerExtensions.NewTimer(_metrics.CommitSeconds);
+        var number = _store.NextCommit;
         try
         {
             Fault?.Invoke(CommitMoment.Storing);
-            store.Append(_batch);
+            _store.Append(_batch);
         }
         catch (Exception)
         {
@@ -391,7 +405,7 @@ public sealed class TelemetryLog(
     /// <returns>The number of the last commit that the store holds: whether the batch that failed is durable after all.</returns>
     long Reopen()
     {
-        var recovery = store.Recover();
+        var recovery = _store.Recover();
         _mustRefill |= recovery.IsReplaced;
         if (_mustRefill)
             Refill();
@@ -403,8 +417,8 @@ public sealed class TelemetryLog(
     // since it may have some of them, and those are compared with it when their hour is sealed.
     void Refill()
     {
-        var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, store.SealedUntil);
-        foreach (var series in head.Parts().SelectMany(part => part))
+        var (batch, samples, sealedUntil) = (new CommitBatch(), 0L, _store.SealedUntil);
+        foreach (var series in _head.Parts().SelectMany(part => part))
         {
             series.Persisted = false;
             if (series.Read(sealedUntil, long.MaxValue) is not { } recent)
@@ -417,12 +431,12 @@ public sealed class TelemetryLog(
         }
 
         Flush();
-        logger.HotStoreRefilled(samples);
+        _logger.HotStoreRefilled(samples);
 
         void Flush()
         {
             if (batch.Count > 0)
-                store.Append(batch);
+                _store.Append(batch);
             batch.NewSeries.ForEach(s => s.Persisted = true);
             samples += batch.Count;
             batch.Clear();
@@ -441,7 +455,7 @@ public sealed class TelemetryLog(
     {
         // Done again from the start where it was interrupted: what a series has is not added twice.
         Fault?.Invoke(CommitMoment.Publishing);
-        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         for (var i = 0; i < _batch.Count; i++)
         {
             _batch.Series[i].Append(_batch.Times[i], _batch.Values[i]);
@@ -449,6 +463,6 @@ public sealed class TelemetryLog(
         }
 
         _isUnpublished = false;
-        metrics.Samples.Inc(_batch.Count);
+        _metrics.Samples.Inc(_batch.Count);
     }
 }

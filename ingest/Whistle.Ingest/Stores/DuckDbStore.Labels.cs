@@ -1,6 +1,3 @@
-using System.IO.Hashing;
-using System.Text;
-
 using Whistle.Inventory;
 using Whistle.State.Files;
 using Whistle.Telemetry;
@@ -19,7 +16,7 @@ public sealed partial class DuckDbStore
     /// The labels of every series that satisfies all matchers and has a sample in the range (both ends included); some more than once.
     /// </summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    internal void VisitSeries(
+    public void VisitSeries(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<Labels> each, CancellationToken cancellation) =>
         VisitTexts(matchers, minTime, maxTime, text =>
         {
@@ -32,7 +29,7 @@ public sealed partial class DuckDbStore
     /// All names of labels of the series that <see cref="VisitSeries"/> gives, or all values of one label; some more than once.
     /// </summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
-    internal void VisitLabels(
+    public void VisitLabels(
         string? name, IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each, CancellationToken cancellation)
     {
         if (matchers.Count > 0)
@@ -75,7 +72,7 @@ public sealed partial class DuckDbStore
     /// Every series that is stored, by its tenant and a hash of its labels; some more than once. What cannot be read is left out.
     /// </summary>
     /// <exception cref="StoreException">The hot store does not answer.</exception>
-    internal void StoredSeries(Action<string, ulong> each, CancellationToken cancellation)
+    public void StoredSeries(Action<string, ulong> each, CancellationToken cancellation)
     {
         // Little at a time: while something is read, nothing can be sealed, and while that waits, nobody else may begin to read. The files
         // of series are taken as they are: to prove an hour, all of its samples would have to be read.
@@ -102,7 +99,7 @@ public sealed partial class DuckDbStore
             {
                 check();
                 var text = row.GetString(0);
-                each(LabelsJson.Read(text).Find(l => l.Name == Sender.TenantLabel).Value ?? "", KeyOf(text));
+                each(LabelsJson.Read(text).Find(l => l.Name == Sender.TenantLabel).Value ?? "", SeriesKey.Of(text));
             });
         });
     }
@@ -119,11 +116,6 @@ public sealed partial class DuckDbStore
             _layout.ExitReadLock();
         }
     }
-
-    /// <summary>The key of a series that <see cref="StoredSeries"/> gives.</summary>
-    internal static ulong KeyOf(Labels labels) => KeyOf(LabelsJson.Write(labels));
-
-    static ulong KeyOf(string text) => XxHash3.HashToUInt64(Encoding.UTF8.GetBytes(text));
 
     void VisitTexts(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each, CancellationToken cancellation,

@@ -3,6 +3,7 @@ using System.Globalization;
 
 using DuckDB.NET.Data;
 
+using Whistle.Inventory;
 using Whistle.State.Files;
 using Whistle.State.Health;
 using Whistle.Telemetry;
@@ -64,9 +65,12 @@ public sealed partial class DuckDbStore
     /// <summary>
     /// Gives all samples of the range to whoever wants their series, in time order but for what came late.
     /// </summary>
+    /// <param name="clusters">Only of these; null for all.</param>
     /// <param name="open">Is asked for each series, with its id in the hot store or null where it is of a sealed hour; null where it is not
     /// wanted.</param>
-    internal void ReadAll<T>(long minTime, long maxTime, Func<uint?, List<Label>, T?> open, Action<T, long, double> each)
+    public void ReadAll<T>(
+        IReadOnlyCollection<ClusterId>? clusters, long minTime, long maxTime, Func<uint?, List<Label>, T?> open,
+        Action<T, long, double> each)
         where T : class => Reading(minTime, maxTime, (connection, hours) =>
         {
             // The hot store's ids first: a series that is in both has that one.
@@ -89,7 +93,8 @@ public sealed partial class DuckDbStore
                 Query(connection, $"SELECT id, labels FROM {source} WHERE {where}", row =>
                 {
                     var id = row.GetFieldValue<uint>(0);
-                    if (open(hotId(id), LabelsJson.Read(row.GetString(1))) is { } wanted)
+                    var labels = LabelsJson.Read(row.GetString(1));
+                    if (IsOf(clusters, labels) && open(hotId(id), labels) is { } wanted)
                         series[id] = wanted;
                 });
                 return series;
@@ -111,6 +116,9 @@ public sealed partial class DuckDbStore
                     });
             }
         });
+
+    static bool IsOf(IReadOnlyCollection<ClusterId>? clusters, List<Label> labels) =>
+        clusters is null || clusters.Contains(ClusterId.Of(Labels.From(labels)));
 
     static Dictionary<uint, Labels> SeriesOf(DuckDBConnection connection, string source, LabelSearch search)
     {

@@ -37,7 +37,7 @@ enum StoreMoment
 /// table leaves both, so whoever reads drops a time it has seen.</para>
 /// <para>One thread appends; sealing and reading run beside it on connections of their own.</para>
 /// </remarks>
-public sealed partial class DuckDbStore : IDisposable
+public sealed partial class DuckDbStore : ITelemetryStore, IDisposable
 {
     public const long Hour = 3_600_000;
 
@@ -105,16 +105,16 @@ public sealed partial class DuckDbStore : IDisposable
     /// <summary>
     /// What it reads of the hot store is damaged, or the file is no longer there: it should be opened again (<see cref="Recover"/>).
     /// </summary>
-    internal bool IsSuspect => _isSuspect;
+    public bool IsSuspect => _isSuspect;
 
     /// <summary>The highest id given so far in the hot file; a new series must get a higher one.</summary>
-    internal uint LastSeriesId { get; private set; }
+    public uint LastSeriesId { get; private set; }
 
     /// <summary>The number that the next batch has where it becomes durable.</summary>
-    internal long NextCommit => _commits + 1;
+    public long NextCommit => _commits + 1;
 
     /// <summary>What is older was sealed, in milliseconds since 1970 UTC.</summary>
-    internal long SealedUntil
+    public long SealedUntil
     {
         get
         {
@@ -179,6 +179,14 @@ public sealed partial class DuckDbStore : IDisposable
             Committed(number);
         }
     }
+
+    void ITelemetryStore.Append(CommitBatch batch) => Append(batch);
+
+    Recovery ITelemetryStore.Recover() => Recover();
+
+    void ITelemetryStore.Maintain(IReadOnlyDictionary<string, TimeSpan> own) => Maintain(own);
+
+    void ITelemetryStore.Warn(long minTime, long maxTime) => Warn(minTime, maxTime);
 
     /// <summary>
     /// Opens the database again after a failure: DuckDB refuses everything after an I/O error until it is opened again.
@@ -298,8 +306,3 @@ public sealed partial class DuckDbStore : IDisposable
 
     void Execute(string sql) => HotFile.Execute(_connection, sql);
 }
-
-/// <summary>What opening the store again has shown.</summary>
-/// <param name="Commits">The number of the last commit that it holds.</param>
-/// <param name="IsReplaced">The hot store is another one than before: it may lack series and samples that were committed.</param>
-readonly record struct Recovery(long Commits, bool IsReplaced);

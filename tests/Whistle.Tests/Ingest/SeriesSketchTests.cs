@@ -54,7 +54,7 @@ public sealed class SeriesSketchTests
 
         stored.Renew(read =>
         {
-            read("t", DuckDbStore.KeyOf(Labels.OfMetric("kept")));
+            read("t", SeriesKey.Of(Labels.OfMetric("kept")));
             read("other", 7);
             stored.Add("t", Labels.OfMetric("fresh"));
             Assert.Equal(2, stored.Of("t"));
