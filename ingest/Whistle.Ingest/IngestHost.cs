@@ -20,7 +20,7 @@ sealed class IngestHost(
     /// <summary>Returns once the head is filled, so that nothing is asked of it before.</summary>
     public override Task StartAsync(CancellationToken cancellationToken)
     {
-        HeadFiller.Fill(head, store, time, logger);
+        HeadFiller.Fill(head, store, null, time, logger);
         metrics.HeadSeries.Set(head.SeriesCount);
         return base.StartAsync(cancellationToken);
     }

@@ -40,6 +40,18 @@ public sealed class IngestMetrics(CollectorRegistry registry)
         "whistle_store_commit_seconds", "Time to make a batch durable.",
         new HistogramConfiguration { Buckets = Histogram.ExponentialBuckets(0.001, 2, 14) });
 
+    internal Counter DeadLetters => field ??= _metrics.CreateCounter(
+        "whistle_log_dead_letters_total", "Records of the log that could not be decoded and were put aside.");
+
+    internal Counter LostRecords => field ??= _metrics.CreateCounter(
+        "whistle_log_lost_records_total", "Records that the log dropped before the store took them.");
+
+    internal Gauge LogLag => field ??= _metrics.CreateGauge(
+        "whistle_log_lag_records", "Records of a partition that are in the log and not yet in the store.", "partition");
+
+    internal Counter LogRecords => field ??= _metrics.CreateCounter(
+        "whistle_log_records_total", "Records that were read from the log.");
+
     internal Counter StoreFailures => field ??= _metrics.CreateCounter(
         "whistle_store_failures_total", "Batches and maintenance that the store rejected.", "operation");
 

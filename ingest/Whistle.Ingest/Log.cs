@@ -9,6 +9,30 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Error, Message = "A batch of {Samples} samples was not stored; senders are asked to retry. {Reason}")]
     public static partial void BatchFailed(this ILogger logger, int samples, string reason);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "Kafka's client, {Facility}: {Text}")]
+    public static partial void KafkaSaid(this ILogger logger, string facility, string text);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Kafka takes no telemetry; senders are asked to retry. {Reason}")]
+    public static partial void KafkaTakesNothing(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Kafka takes telemetry again.")]
+    public static partial void KafkaTakesAgain(this ILogger logger);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The record at {Place} cannot be decoded and goes to the dead letters: {Reason}")]
+    public static partial void DeadLetter(this ILogger logger, string place, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Partition {Partition} is read here from now on.")]
+    public static partial void PartitionTaken(this ILogger logger, int partition);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Partition {Partition} is no longer read here.")]
+    public static partial void PartitionGiven(this ILogger logger, int partition);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The reading of Kafka is tried again: {Reason}")]
+    public static partial void ReadingFailed(this ILogger logger, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Partition {Partition}: {Records} records that the store lacked are in it now.")]
+    public static partial void Replayed(this ILogger logger, int partition, long records);
+
     [LoggerMessage(Level = LogLevel.Information, Message = "The store accepts samples again.")]
     public static partial void StoreRecovered(this ILogger logger);
 

@@ -38,7 +38,7 @@ public sealed record GatewayOptions
 /// for a tenant over its own limit; other 4xx with the reason for what can never succeed.
 /// </summary>
 public sealed class Gateway(
-    GatewayOptions options, MemoryOptions memory, Credentials credentials, TelemetryLog log, RefusedSenders refused, ProcessWatch process,
+    GatewayOptions options, MemoryOptions memory, Credentials credentials, ITelemetryLog log, RefusedSenders refused, ProcessWatch process,
     IngestMetrics metrics, TimeProvider time, ILogger<Gateway> logger)
 {
     // A sender that declares much and sends little must not hold what it declares.
@@ -149,7 +149,7 @@ public sealed class Gateway(
             using var turn = await _decoding.TryEnterAsync(sender.Tenant, context.RequestAborted);
             share.Take(RemoteWriteBody.DeclaredLength(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes));
             using var decompressed = RemoteWriteBody.Decompress(body.Buffer.AsSpan(0, body.Length), options.MaxDecompressedBytes);
-            return log.AppendAsync(sender, version, decompressed.Span);
+            return log.AppendAsync(sender, new ReceivedWrite(version, body.Buffer.AsSpan(0, body.Length), decompressed.Span));
         }
         finally
         {

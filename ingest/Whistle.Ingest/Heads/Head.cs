@@ -277,9 +277,15 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
                 series.SeenEmpty = true;
         }
 
+        Evict(dead);
+    }
+
+    /// <summary>Drops series with all their samples. Between two commits.</summary>
+    internal void Evict(IReadOnlyList<HeadSeries> dead)
+    {
         lock (_lock)
         {
-            foreach (var series in dead)
+            foreach (var series in dead.Where(s => !s.Evicted))
                 Evict_NeedsLock(series);
             // A name and tenant at a time: a search for each series would be quadratic where one with very many goes.
             foreach (var (name, tenant) in dead.Select(s => (s.Labels.Name, s.Tenant)).Distinct())

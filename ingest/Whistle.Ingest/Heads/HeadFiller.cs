@@ -2,14 +2,16 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Ingest.Series;
 using Whistle.Ingest.Stores;
+using Whistle.Inventory;
 using Whistle.Telemetry;
 
 namespace Whistle.Ingest.Heads;
 
-/// <summary>Fills the head from the store at start: an hour of everything, and more of what rules read further back.</summary>
+/// <summary>Fills the head from the store: an hour of everything, and more of what rules read further back.</summary>
 static class HeadFiller
 {
-    public static void Fill(Head head, ITelemetryStore store, TimeProvider time, ILogger logger)
+    public static void Fill(
+        Head head, ITelemetryStore store, IReadOnlyCollection<ClusterId>? clusters, TimeProvider time, ILogger logger)
     {
         var now = time.GetUtcNow().ToUnixTimeMilliseconds();
         var usual = now - (long)(Head.UsualWindow + Head.Lag).TotalMilliseconds;
@@ -20,10 +22,10 @@ static class HeadFiller
         var samples = 0L;
         head.ContinueAfter(store.LastSeriesId);
         store.ReadAll(
-            null, longest, usual - 1,
+            clusters, longest, usual - 1,
             (id, labels) => head.KeepFor(Labels.From(labels)) > now - usual + (long)Head.Lag.TotalMilliseconds ? Open(id, labels) : null,
             Append);
-        store.ReadAll(null, usual, newest, Open, Append);
+        store.ReadAll(clusters, usual, newest, Open, Append);
         foreach (var series in filled)
             series.StagedTime = series.LastTime;
         logger.HeadFilled(filled.Count, samples);

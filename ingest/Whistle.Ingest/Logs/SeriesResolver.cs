@@ -14,18 +14,17 @@ namespace Whistle.Ingest.Logs;
 /// </summary>
 sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider time)
 {
-    // A sender whose labels are bad throughout is answered early.
-    const int MaxBadSeries = 100;
-
     [ThreadStatic]
     static WriteRequestScratch? _scratch;
 
     /// <exception cref="RemoteWriteException">The body can never be taken; nothing of it was staged.</exception>
     /// <exception cref="StoreException">A new series cannot be counted; nothing of it was staged.</exception>
+    /// <param name="receivedAt">When the body was received, which says what of it is too old; null for now.</param>
     /// <returns>How many native histograms were passed over.</returns>
-    public int Decode(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body, StagedWrite write)
+    public int Decode(
+        Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body, StagedWrite write, DateTimeOffset? receivedAt = null)
     {
-        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        var now = (receivedAt ?? time.GetUtcNow()).ToUnixTimeMilliseconds();
         var oldest = now - (long)options.MaxPast.TotalMilliseconds;
         var newest = now + (long)options.MaxFuture.TotalMilliseconds;
         var badSeries = 0;
@@ -38,9 +37,9 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
             while (reader.ReadSample(out var sample))
             {
                 if (sample.Time < oldest)
-                    RefuseOld(write, reader.Key, sample.Time);
+                    write.Refuse(SampleRefusals.TooOld, write.Reason ?? SampleRefusals.OfOld(reader.Key, sample.Time, options));
                 else if (sample.Time > newest)
-                    RefuseNew(write, reader.Key, sample.Time);
+                    write.Refuse(SampleRefusals.TooNew, write.Reason ?? SampleRefusals.OfNew(reader.Key, sample.Time, options));
                 else if (series is not null
                     || (refusal is null && TryResolve(sender, reader.Key, write, ref badSeries, out series, out refusal)))
                 {
@@ -107,7 +106,7 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
             else
                 Mark(series, sender);
         }
-        catch (RemoteWriteException e) when (++badSeries <= MaxBadSeries)
+        catch (RemoteWriteException e) when (++badSeries <= SampleRefusals.MaxBadSeries)
         {
             refusal = new Refusal(e.Reason.ToMetricLabel(), e.Message);
         }
@@ -122,29 +121,6 @@ sealed class SeriesResolver(Head head, TelemetryLogOptions options, TimeProvider
         if (sender.Node is not null && series.Proof is null && ReservedMetrics.ProofOf(series.Labels.Name) is { } proof)
             series.Proof = Own(series.Labels.With(Labels.MetricName, proof), isProof: true);
     }
-
-    void RefuseOld(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_old", write.Reason is not null ? "" :
-        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxPast.TotalHours:0.#} h old; older samples are refused.");
-
-    void RefuseNew(StagedWrite write, ReadOnlySpan<byte> encoded, long at) => write.Refuse("too_new", write.Reason is not null ? "" :
-        $"The sample of {Name(encoded)} at {Time(at)} is more than {options.MaxFuture.TotalMinutes:0.#} min in the future; "
-        + "check the clock of the sender.");
-
-    string Name(ReadOnlySpan<byte> encoded)
-    {
-        try
-        {
-            return LabelsCodec.Decode(encoded, options.LabelLimits).ToString();
-        }
-        catch (RemoteWriteException)
-        {
-            return "a series whose labels are not valid either";
-        }
-    }
-
-    static string Time(long milliseconds) => milliseconds is > -62_135_596_800_000 and < 253_402_300_799_999
-        ? DateTimeOffset.FromUnixTimeMilliseconds(milliseconds).ToString("u")
-        : $"{milliseconds} ms";
 
     sealed record Refusal(string Reason, string Message)
     {

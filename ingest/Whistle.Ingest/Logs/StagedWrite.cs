@@ -11,7 +11,11 @@ namespace Whistle.Ingest.Logs;
 /// <param name="Refused">Samples that can never be stored as they are.</param>
 /// <param name="OverLimit">Samples of new series past one of the tenant's limits.</param>
 /// <param name="Reason">The first refusal in words, where there is one.</param>
-public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason);
+public readonly record struct AppendResult(int Stored, int Refused, int OverLimit, string? Reason)
+{
+    /// <summary>The store has none of them, only the head; a log keeps them.</summary>
+    internal bool IsUnstored { get; init; }
+}
 
 /// <summary>A decoded request on its way to the committer: parallel columns of samples with their series.</summary>
 sealed class StagedWrite : IDisposable
@@ -25,25 +29,29 @@ sealed class StagedWrite : IDisposable
     readonly ByteShare? _memory;
 
     /// <param name="tenant">Whose it is; empty for the server's own.</param>
+    /// <param name="origin">Whence it comes.</param>
     /// <param name="maxSamples">The most that it takes.</param>
     /// <param name="memory">Owned by the write: given back when it is disposed.</param>
     /// <exception cref="BusyException">There is no memory for it now.</exception>
-    public StagedWrite(string tenant, int maxSamples, ByteShare memory)
+    public StagedWrite(string tenant, WriteOrigin origin, int maxSamples, ByteShare memory)
     {
-        (Tenant, _maxSamples, _memory) = (tenant, maxSamples, memory);
+        (Tenant, Origin, _maxSamples, _memory) = (tenant, origin, maxSamples, memory);
         Charge(UsualSize * BytesPerSample);
     }
 
     StagedWrite(StagedWrite whole, Range part)
     {
-        (Tenant, Series, Times, Values) = (whole.Tenant, whole.Series[part], whole.Times[part], whole.Values[part]);
+        (Tenant, Origin) = (whole.Tenant, whole.Origin);
+        (Series, Times, Values) = (whole.Series[part], whole.Times[part], whole.Values[part]);
         Count = Times.Length;
     }
 
     public string Tenant { get; }
 
-    /// <summary>What the server itself has recorded: it is not sent again, so the head takes it where the store does not.</summary>
-    public bool IsRecorded => Tenant.Length == 0;
+    public WriteOrigin Origin { get; }
+
+    /// <summary>The store took none of it, and the head did.</summary>
+    public bool IsUnstored { get; set; }
 
     public HeadSeries[] Series { get; private set; } = new HeadSeries[UsualSize];
 
@@ -77,10 +85,7 @@ sealed class StagedWrite : IDisposable
     /// <exception cref="BusyException">There is no memory for it now.</exception>
     public void Add(HeadSeries series, long time, double value)
     {
-        if (Count - Proofs == _maxSamples)
-            throw new RemoteWriteException(
-                RemoteWriteErrorReason.TooLarge,
-                $"The request has more than {_maxSamples} samples. Send fewer samples at once (max_samples_per_send).");
+        SampleRefusals.CheckCount(Count - Proofs + 1, _maxSamples);
         Append(series, time, value);
     }
 
@@ -116,7 +121,7 @@ sealed class StagedWrite : IDisposable
     public AppendResult Result()
     {
         var overLimit = LimitReached.Reasons.Sum(reason => Refusals.GetValueOrDefault(reason));
-        return new AppendResult(Count - Proofs, Refusals.Values.Sum() - overLimit, overLimit, Reason);
+        return new AppendResult(Count - Proofs, Refusals.Values.Sum() - overLimit, overLimit, Reason) { IsUnstored = IsUnstored };
     }
 
     public void Complete() => Completion.TrySetResult(Result());

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 
 using Whistle.Ingest.Heads;
+using Whistle.Ingest.Series;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
 using Whistle.State.Files;
@@ -47,7 +48,7 @@ enum CommitMoment
 /// What the server itself records is in the head even where the store does not take it: rules judge by the head, and nobody would send it
 /// again. Whatever goes wrong with a batch, only that batch is refused.
 /// </remarks>
-public sealed class TelemetryLog
+public sealed class TelemetryLog : ITelemetryLog
 {
     readonly TelemetryLogOptions _options;
     readonly Head _head;
@@ -103,6 +104,8 @@ public sealed class TelemetryLog
     /// <summary>Nothing goes to the store, for this reason, until it is called with null.</summary>
     public void Refuse(string? reason) => _refusal = reason;
 
+    Task<AppendResult> ITelemetryLog.AppendAsync(Sender sender, ReceivedWrite write) => AppendAsync(sender, write.Version, write.Message);
+
     /// <summary>Decodes the request, resolves its series, and waits until its samples are durable.</summary>
     /// <exception cref="RemoteWriteException">The body can never be taken.</exception>
     /// <exception cref="StoreException">The samples are not known to be durable; send them again.</exception>
@@ -110,10 +113,27 @@ public sealed class TelemetryLog
     public Task<AppendResult> AppendAsync(Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body)
     {
         ThrowIfFull(sender.Tenant);
-        var write = new StagedWrite(sender.Tenant, _options.MaxSamplesPerRequest, _pending.Open(sender.Tenant));
+        return AppendAsync(sender, version, body, WriteOrigin.Sender, null);
+    }
+
+    /// <summary>
+    /// Takes what a log keeps, in the log's order: into the head at once, and into the store unless the result says otherwise.
+    /// </summary>
+    /// <param name="isReplay">It was taken before, and the store did not get it: an error of the store is one of this call.</param>
+    /// <exception cref="RemoteWriteException">The body can never be taken.</exception>
+    /// <exception cref="StoreException">It was not taken.</exception>
+    /// <exception cref="BusyException">There is no memory for it now.</exception>
+    internal Task<AppendResult> TakeAsync(
+        Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body, DateTimeOffset receivedAt, bool isReplay = false) =>
+        AppendAsync(sender, version, body, isReplay ? WriteOrigin.Replay : WriteOrigin.Log, receivedAt);
+
+    Task<AppendResult> AppendAsync(
+        Sender sender, RemoteWriteVersion version, ReadOnlySpan<byte> body, WriteOrigin origin, DateTimeOffset? receivedAt)
+    {
+        var write = new StagedWrite(sender.Tenant, origin, _options.MaxSamplesPerRequest, _pending.Open(sender.Tenant));
         try
         {
-            _metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write));
+            _metrics.Histograms.Inc(_resolver.Decode(sender, version, body, write, receivedAt));
             _metrics.Renamed.Inc(write.Renamed);
         }
         catch
@@ -131,7 +151,7 @@ public sealed class TelemetryLog
     /// </summary>
     public Task<AppendResult> RecordAsync(IReadOnlyList<RecordedSample> samples)
     {
-        var write = new StagedWrite("", int.MaxValue, _recorded.Open());
+        var write = new StagedWrite("", WriteOrigin.Server, int.MaxValue, _recorded.Open());
         _resolver.Add(samples, write);
         return EnqueueAsync(write);
     }
@@ -169,6 +189,19 @@ public sealed class TelemetryLog
         _metrics.HeadSeries.Set(_head.SeriesCount);
     }
 
+    /// <summary>Drops series from the head, whatever they have. Runs between two commits.</summary>
+    internal void Evict(Func<HeadSeries, bool> which)
+    {
+        foreach (var part in _head.Parts())
+        {
+            lock (_committing)
+                _head.Evict([.. part.Where(which)]);
+        }
+
+        _head.ForgetTexts();
+        _metrics.HeadSeries.Set(_head.SeriesCount);
+    }
+
     // While the store fails, one group a second tries it; opening it again for each would leave no time for queries.
     string? WhyNot() => _refusal
         ?? (_failed && TimeProvider.System.GetElapsedTime(Volatile.Read(ref _failedAt)) < RetryPause
@@ -192,10 +225,11 @@ public sealed class TelemetryLog
             _metrics.Dropped.WithLabels(reason).Inc(count);
         if (write.Count == 0)
             return write.Result();
-        var parts = write.Parts(write.IsRecorded ? int.MaxValue : PartSamples);
+        var parts = write.Parts(write.Origin == WriteOrigin.Server ? int.MaxValue : PartSamples);
         foreach (var part in parts)
             Enqueue(part);
         await Task.WhenAll(parts.Select(p => p.Completion.Task));
+        write.IsUnstored = parts.Any(p => p.IsUnstored);
         return write.Result();
     }
 
@@ -331,7 +365,7 @@ public sealed class TelemetryLog
     {
         foreach (var write in group)
         {
-            if (write.IsRecorded)
+            if (write.Origin is WriteOrigin.Server or WriteOrigin.Log)
                 PublishAlone(write);
             else
                 write.Fail(reason);
@@ -349,7 +383,9 @@ public sealed class TelemetryLog
             series.HeardAt = now;
         }
 
-        _metrics.Unstored.Inc(write.Count);
+        write.IsUnstored = true;
+        if (write.Origin == WriteOrigin.Server)
+            _metrics.Unstored.Inc(write.Count);
         write.Complete();
     }
 
@@ -363,6 +399,13 @@ public sealed class TelemetryLog
             var late = at <= series.StagedTime;
             if (late && (at == series.StagedTime || series.Contains(at)))
             {
+                // The head had it from the log; the store did not. A second value for that time is left out as ever.
+                if (write.Origin == WriteOrigin.Replay && series.Holds(at, write.Values[i]))
+                {
+                    StageOne(series, at, write.Values[i], late: true);
+                    continue;
+                }
+
                 if (series.IsProof)
                     continue;
                 write.Duplicates++;
@@ -370,19 +413,24 @@ public sealed class TelemetryLog
                 continue;
             }
 
-            if (!series.Persisted)
-            {
-                // In this order: a series that is thought to be stored and is not would lose its labels.
-                _batch.NewSeries.Add(series);
-                series.Persisted = true;
-            }
-
-            _batch.Add(series, at, write.Values[i], late);
+            StageOne(series, at, write.Values[i], late);
             if (late)
                 _metrics.Late.Inc();
             else
                 series.StagedTime = at;
         }
+    }
+
+    void StageOne(HeadSeries series, long at, double value, bool late)
+    {
+        if (!series.Persisted)
+        {
+            // In this order: a series that is thought to be stored and is not would lose its labels.
+            _batch.NewSeries.Add(series);
+            series.Persisted = true;
+        }
+
+        _batch.Add(series, at, value, late);
     }
 
     void Store()

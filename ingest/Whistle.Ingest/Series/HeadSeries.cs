@@ -99,6 +99,10 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
         }
     }
 
+    /// <summary>Whether it has just this value at that time, bit for bit.</summary>
+    public bool Holds(long time, double value) => Read(time, time) is { Values: [var held] }
+        && BitConverter.DoubleToInt64Bits(held) == BitConverter.DoubleToInt64Bits(value);
+
     /// <summary>Changes when a sample is inserted before others: who has read those must read again.</summary>
     public int Insertions { get; private set; }
 

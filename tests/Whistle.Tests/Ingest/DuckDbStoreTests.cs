@@ -341,7 +341,7 @@ public sealed class DuckDbStoreTests : IDisposable
         var head = new Head(_time, 10);
         head.KeepLonger([new HeadWindow(All, TimeSpan.FromHours(2))]);
 
-        HeadFiller.Fill(head, _store, _time, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        HeadFiller.Fill(head, _store, null, _time, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
 
         Assert.Equal([1.0, 2, 3, 4, 5], head.Select(All, 0, long.MaxValue).Single().Values);
     }

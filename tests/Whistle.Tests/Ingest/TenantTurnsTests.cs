@@ -115,7 +115,7 @@ public sealed class TenantTurnsTests
 
     static StagedWrite Write(string tenant, int samples)
     {
-        var write = new StagedWrite(tenant, samples, new ByteBudget(1 << 20, "").Open());
+        var write = new StagedWrite(tenant, WriteOrigin.Sender, samples, new ByteBudget(1 << 20, "").Open());
         for (var i = 0; i < samples; i++)
             write.Add(new HeadSeries(1, Labels.OfMetric("m"), tenant), i, i);
         return write;
