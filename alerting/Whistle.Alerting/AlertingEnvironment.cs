@@ -25,6 +25,9 @@ sealed record AlertingEnvironment
 
     public PassWatch? Watch { get; init; }
 
+    /// <summary>Where several processes could do it; null where there is one.</summary>
+    public StateLease? Lease { get; init; }
+
     /// <summary>Called after each step is durable, so that a test can end the process there.</summary>
     public Action Persisted { get; init; } = () => { };
 }

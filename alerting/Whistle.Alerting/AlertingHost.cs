@@ -115,6 +115,14 @@ public sealed class AlertingHost : BackgroundService
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll([DecideAsync(stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s, c), stoppingToken))]);
 
+    /// <summary>Another process may go on at once.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        if (_environment.Lease is { } lease)
+            await lease.TryReleaseAsync(cancellationToken);
+    }
+
     public override void Dispose()
     {
         foreach (var sender in _senders)
@@ -144,7 +152,10 @@ public sealed class AlertingHost : BackgroundService
         try
         {
             pass?.Begin();
-            await DecideAsync(_time.GetUtcNow(), cancellation);
+            if (_environment.Lease is { } lease)
+                await lease.RunAsync(() => DecideAsync(_time.GetUtcNow(), cancellation), cancellation);
+            else
+                await DecideAsync(_time.GetUtcNow(), cancellation);
             pass?.Succeed();
         }
         catch (StateException)
@@ -165,7 +176,10 @@ public sealed class AlertingHost : BackgroundService
         var channel = sender.Channel.Name;
         try
         {
-            await sender.DrainAsync(cancellation);
+            if (_environment.Lease is { } lease)
+                await lease.RunAsync(() => sender.DrainAsync(cancellation), cancellation);
+            else
+                await sender.DrainAsync(cancellation);
             _environment.Health.Clear(ChannelSender.Component, channel);
         }
         catch (StateException)

@@ -24,6 +24,7 @@ public static class AlertingServices
             new()
             {
                 Watch = s.GetRequiredService<PassWatch>(),
+                Lease = s.GetRequiredService<StateLeases>().Of("alerting"),
                 Incidents = new IncidentReader(
                     s.GetRequiredService<IncidentStore>(), s.GetRequiredService<RunStore>(),
                     s.GetRequiredService<TimeProvider>()).SinceAsync,

@@ -44,7 +44,7 @@ sealed class WhistleApp : IAsyncDisposable
         .AddDetectors(_options.ForDetectors())
         .AddIncidents(_options.ForIncidents())
         .AddRemediation(_options.ForRemediation(_folder.Owner))
-        .AddAlerting(_options.Alerting, _options.RunTimers)
+        .AddAlerting(_options.Alerting, _options.RunTimers && _options.Has(ServerRoles.Alert))
         .AddDashboard();
 
     void MapStages()
@@ -146,7 +146,7 @@ sealed class WhistleApp : IAsyncDisposable
         _app.Lifetime.ApplicationStopping.Register(listening.Remove);
         // Its agent sends what it has while the gateway still answers.
         _app.Lifetime.ApplicationStopping.Register(_stopping.Cancel);
-        if (_options.Agent)
+        if (_options.Agent && _options.Has(ServerRoles.Gateway))
             _agent = Service<LocalAgent>().RunAsync(Address, _stopping.Token);
     }
 

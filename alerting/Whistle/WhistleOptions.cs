@@ -11,6 +11,7 @@ using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest.Gateways;
+using Whistle.Ingest.Kafka;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest;
 using Whistle.Inventory;
@@ -28,6 +29,12 @@ namespace Whistle;
 sealed record WhistleOptions
 {
     public string DataFolder { get; init; } = DefaultDataFolder;
+
+    /// <summary>What this process does; others on the same log, store and database do the rest.</summary>
+    public ServerRoles Roles { get; init; } = ServerRoles.All;
+
+    /// <summary>The log between gateway and detectors, where it is not embedded.</summary>
+    public KafkaOptions Kafka { get; init; } = new();
 
     /// <summary>
     /// The connection string of a PostgreSQL database for the state, a secret; <see cref="DatabaseFile"/> takes its place where both are
@@ -205,6 +212,7 @@ sealed record WhistleOptions
     {
         var errors = new List<OptionError>();
         errors.AddRange(ListenErrors());
+        errors.AddRange(RoleErrors());
         errors.AddRange(Tls.Errors());
         errors.AddRange(LogInErrors());
         errors.AddRange(Oidc.Errors());
@@ -248,6 +256,26 @@ sealed record WhistleOptions
         errors.AddRange(ResourceErrors());
         errors.AddRange(Alerting.Errors());
         return errors;
+    }
+
+    IEnumerable<OptionError> RoleErrors()
+    {
+        if (Roles == ServerRoles.None)
+            yield return new(nameof(Roles), "it is empty. Write it like gateway,web, or leave the key out for all.");
+        if (Roles != ServerRoles.All && !UsesPostgreSql)
+            yield return new(
+                nameof(Roles), $"processes that share the work share their state in PostgreSQL, and neither {nameof(Database)} nor "
+                + $"{nameof(DatabaseFile)} is set. Set one of them, or leave {nameof(Roles)} out.");
+        if (Roles != ServerRoles.All && Kafka.Brokers is null)
+            yield return new(
+                nameof(Roles), $"processes that share the work read telemetry from Kafka, and {nameof(Kafka)}:{nameof(Kafka.Brokers)} is "
+                + $"not set. Set it, or leave {nameof(Roles)} out.");
+        if (Kafka.Brokers is not null && !UsesPostgreSql)
+            yield return new(
+                $"{nameof(Kafka)}:{nameof(Kafka.Brokers)}", "with Kafka the state is in PostgreSQL, and neither "
+                + $"{nameof(Database)} nor {nameof(DatabaseFile)} is set. Set one of them.");
+        foreach (var error in Kafka.Errors())
+            yield return new($"{nameof(Kafka)}:{error.Name}", error.Reason);
     }
 
     IEnumerable<OptionError> ListenErrors()

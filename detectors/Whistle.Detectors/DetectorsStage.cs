@@ -4,6 +4,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Prometheus;
 
 using Whistle.Detectors.Http;
+using Whistle.Detectors.Signals;
+using Whistle.Ingest;
 using Whistle.Ingest.Heads;
 using Whistle.Ingest.Logs;
 using Whistle.Inventory;
@@ -24,6 +26,12 @@ public sealed record DetectorsStageOptions
 
     public SearchOptions Searches { get; init; } = new();
 
+    /// <summary>False where other processes evaluate the rules, or some of them.</summary>
+    public bool IsAlone { get; init; } = true;
+
+    /// <summary>Whether this process evaluates rules.</summary>
+    public bool IsDetect { get; init; } = true;
+
     /// <summary>False where the stage is stepped by hand.</summary>
     public bool RunTimers { get; init; } = true;
 }
@@ -39,7 +47,13 @@ public static class DetectorsStage
             .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>(), options.Queries))
             .AddSingleton<RulesEnvironment>(Environment)
             .AddSingleton<RulesHost>();
-        if (options.RunTimers)
+        if (options.IsAlone)
+            services.AddSingleton<ISignals>(s => s.GetRequiredService<RulesHost>());
+        else
+            services.AddSingleton<StoredSignals>().AddSingleton<ISignals>(s => s.GetRequiredService<StoredSignals>());
+        if (options is { IsAlone: false, RunTimers: true })
+            services.AddHostedService(s => s.GetRequiredService<StoredSignals>());
+        if (options is { IsDetect: true, RunTimers: true })
             services.AddHostedService(s => s.GetRequiredService<RulesHost>());
         return services;
     }
@@ -51,26 +65,33 @@ public static class DetectorsStage
         PrometheusApi.Map(
             routes, services.GetRequiredService<PromQLEngine>(), services.GetRequiredService<TelemetrySource>(),
             services.GetRequiredService<DetectorsStageOptions>().Searches, rules, time,
+            services.GetRequiredService<ISignals>(),
             new ByteBudget(services.GetRequiredService<MemoryOptions>().Queries, "The answers of queries in work"),
             () => services.GetRequiredService<ProcessWatch>().Shortage);
-        SignalsApi.Map(routes, rules, time);
+        SignalsApi.Map(routes, rules, services.GetRequiredService<ISignals>(), time);
     }
 
-    static RulesEnvironment Environment(IServiceProvider services) => new()
+    static RulesEnvironment Environment(IServiceProvider services)
     {
-        Watch = services.GetRequiredService<PassWatch>(),
-        RuleFiles = services.GetRequiredService<DetectorsStageOptions>().RuleFiles,
-        Engine = services.GetRequiredService<PromQLEngine>(),
-        Series = services.GetRequiredService<ISeriesSource>(),
-        HasGateway = true,
-        Write = async (series, _) => await services.GetRequiredService<TelemetryLog>().RecordAsync(series),
-        Health = services.GetRequiredService<HealthBoard>(),
-        Refused = services.GetRequiredService<RefusedSenders>(),
-        Inventory = services.GetRequiredService<Credentials>().AgentsAsync,
-        Collectors = services.GetRequiredService<Credentials>().CollectorsAsync,
-        Loading = rules =>
-            services.GetRequiredService<Head>().KeepLonger(rules.Inputs.Select(i => new HeadWindow(i.Matchers, i.ReadsBack))),
-        Database = services.GetRequiredService<StateDatabase>(),
-        Metrics = services.GetRequiredService<IMetricFactory>(),
-    };
+        var options = services.GetRequiredService<DetectorsStageOptions>();
+        var series = new TelemetrySource(services.GetRequiredService<RuleTelemetry>().Reader);
+        return new()
+        {
+            Watch = services.GetRequiredService<PassWatch>(),
+            RuleFiles = options.RuleFiles,
+            Engine = new PromQLEngine(series, options.Queries),
+            Series = series,
+            Own = services.GetRequiredService<OwnClusters>(),
+            HasGateway = true,
+            Write = async (series, _) => await services.GetRequiredService<TelemetryLog>().RecordAsync(series),
+            Health = services.GetRequiredService<HealthBoard>(),
+            Refused = services.GetRequiredService<RefusedSenders>(),
+            Inventory = services.GetRequiredService<Credentials>().AgentsAsync,
+            Collectors = services.GetRequiredService<Credentials>().CollectorsAsync,
+            Loading = rules =>
+                services.GetRequiredService<Head>().KeepLonger(rules.Inputs.Select(i => new HeadWindow(i.Matchers, i.ReadsBack))),
+            Database = services.GetRequiredService<StateDatabase>(),
+            Metrics = services.GetRequiredService<IMetricFactory>(),
+        };
+    }
 }

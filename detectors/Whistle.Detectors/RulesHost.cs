@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
@@ -6,6 +8,7 @@ using Prometheus;
 using Whistle.Detectors.Evaluation;
 using Whistle.Detectors.Rules;
 using Whistle.Detectors.Signals;
+using Whistle.Ingest;
 using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.State;
@@ -49,6 +52,9 @@ public sealed record RulesEnvironment
 
     public required StateDatabase Database { get; init; }
 
+    /// <summary>The clusters that are evaluated here.</summary>
+    public OwnClusters Own { get; init; } = OwnClusters.All;
+
     public required IMetricFactory Metrics { get; init; }
 
     /// <summary>Watches the passes, whose lateness is recorded as a series too.</summary>
@@ -62,7 +68,7 @@ public sealed record RulesEnvironment
 /// Evaluates rule groups on their grids and keeps their signals. The hosted loop and a test call the same
 /// <see cref="EvaluateAsync"/>; only the loop knows a clock.
 /// </summary>
-public sealed class RulesHost : BackgroundService
+public sealed partial class RulesHost : BackgroundService, ISignals
 {
     const string Component = "rules";
 
@@ -94,7 +100,10 @@ public sealed class RulesHost : BackgroundService
         _environment = environment;
         _time = time;
         _logger = logger;
-        _store = new SignalStore(environment.Database);
+        _store = new SignalStore(
+            environment.Database, new RuleShares(environment.Own, RandomNumberGenerator.GetHexString(16, lowercase: true)));
+        if (!environment.Own.IsAll)
+            environment.Own.Changing = RebalanceAsync;
         _metrics = new DetectorMetrics(environment.Metrics);
         _evaluator = new GroupEvaluator(environment.Engine, environment.Write, _store, _metrics, logger);
         _reports = environment.HasGateway ? new OwnReports(environment.Series) : environment.Series;
@@ -174,7 +183,8 @@ public sealed class RulesHost : BackgroundService
         await _passes.WaitAsync(cancellation);
         try
         {
-            var agents = await _environment.Inventory(cancellation);
+            var agents = await AgentsAsync(cancellation);
+            await BeatAsync(now, cancellation);
             await ObservePresenceAsync(agents, now, cancellation);
             var due = Groups.Select(g => (Group: g, Slot: Due(g, now))).Where(g => g.Slot is not null).ToList();
             if (due.Count == 0)
@@ -229,7 +239,7 @@ public sealed class RulesHost : BackgroundService
             RecordedSample[] samples =
             [
                 .. await _presence.ObserveAsync(agents, now, cancellation),
-                .. await _collectors.ObserveAsync(await _environment.Collectors(cancellation), now, cancellation),
+                .. await _collectors.ObserveAsync(await CollectorsAsync(cancellation), now, cancellation),
                 .. OverduePasses(now),
             ];
             if (samples.Length > 0)
@@ -318,21 +328,9 @@ public sealed class RulesHost : BackgroundService
     static Dictionary<string, List<Signal>> Current(IReadOnlyList<GroupState> groups) =>
         groups.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Signals.Values.ToList());
 
-    async Task<Dictionary<string, List<Signal>>> StoredAsync(CancellationToken cancellation)
-    {
-        var evaluations = await _store.LoadEvaluationsAsync(cancellation);
-        return (await _store.LoadAsync(cancellation)).GroupBy(s => s.Rule)
-            .ToDictionary(g => g.Key, g => g.Select(s => Seen(s, evaluations)).ToList());
-    }
-
-    // A signal's row is written when it changes; its group's evaluations are known to have gone on since.
-    static Signal Seen(Signal signal, Dictionary<string, DateTimeOffset> evaluations)
-    {
-        var group = signal.Rule[..signal.Rule.IndexOf('\n', StringComparison.Ordinal)];
-        return evaluations.TryGetValue(group, out var at) && at > signal.Condition.LastEvaluation
-            ? signal with { Condition = signal.Condition with { LastEvaluation = at } }
-            : signal;
-    }
+    async Task<Dictionary<string, List<Signal>>> StoredAsync(CancellationToken cancellation) =>
+        (await _store.LoadSeenAsync(cancellation)).Where(s => _store.Shares.Has(s.Labels)).GroupBy(s => s.Rule)
+            .ToDictionary(g => g.Key, g => g.ToList());
 
     static GroupState State(
         RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded,

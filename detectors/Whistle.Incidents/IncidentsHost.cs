@@ -30,6 +30,9 @@ public sealed record IncidentsEnvironment
 
     public PassWatch? Watch { get; init; }
 
+    /// <summary>Where several processes could do it; null where there is one.</summary>
+    public StateLease? Lease { get; init; }
+
     /// <summary>Where this stage says what is wrong with itself.</summary>
     public HealthBoard Health { get; init; } = new(TimeProvider.System);
 }
@@ -72,7 +75,10 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
             try
             {
                 pass?.Begin();
-                await ReconcileAsync(time.GetUtcNow(), stoppingToken);
+                if (environment.Lease is { } lease)
+                    await lease.RunAsync(() => ReconcileAsync(time.GetUtcNow(), stoppingToken), stoppingToken);
+                else
+                    await ReconcileAsync(time.GetUtcNow(), stoppingToken);
                 pass?.Succeed();
             }
             catch (StateException)
@@ -85,6 +91,14 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
                 logger.ReconcileFailed(e);
             }
         }
+    }
+
+    /// <summary>Another process may go on at once.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        if (environment.Lease is { } lease)
+            await lease.TryReleaseAsync(cancellationToken);
     }
 
     void Count(IReadOnlyList<Incident> held, IReadOnlyList<IncidentChange> changes)

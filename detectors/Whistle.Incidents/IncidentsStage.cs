@@ -2,7 +2,8 @@ using Microsoft.Extensions.DependencyInjection;
 
 using Prometheus;
 
-using Whistle.Detectors;
+using Whistle.Detectors.Signals;
+using Whistle.State;
 using Whistle.State.Health;
 
 namespace Whistle.Incidents;
@@ -12,7 +13,7 @@ public sealed record IncidentsStageOptions
 {
     public IncidentOptions Incidents { get; init; } = new();
 
-    /// <summary>False where the stage is stepped by hand.</summary>
+    /// <summary>False where the stage is stepped by hand, or another process does it.</summary>
     public bool RunTimers { get; init; } = true;
 }
 
@@ -36,12 +37,13 @@ public static class IncidentsStage
 
     static IncidentsEnvironment Environment(IServiceProvider services, IncidentOptions options)
     {
-        var rules = services.GetRequiredService<RulesHost>();
+        var signals = services.GetRequiredService<ISignals>();
         return new()
         {
             Watch = services.GetRequiredService<PassWatch>(),
-            Signals = () => rules.ActiveSignals,
-            Ended = rules.EndedSignalsAsync,
+            Lease = services.GetRequiredService<StateLeases>().Of("incidents"),
+            Signals = () => signals.ActiveSignals,
+            Ended = signals.EndedSignalsAsync,
             Worked = new(services.GetRequiredService<WorkedIncidents>()),
             Store = services.GetRequiredService<IncidentStore>(),
             Options = options,

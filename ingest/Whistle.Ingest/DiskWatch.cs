@@ -35,7 +35,7 @@ public sealed record DiskOptions
 /// them, then the samples of senders, who keep them and send them again. Not thread-safe.
 /// </summary>
 public sealed class DiskWatch(
-    DiskOptions options, StoreOptions storeOptions, DuckDbStore store, TelemetryLog log, StateDatabase database, StateReserve reserve,
+    DiskOptions options, StoreOptions storeOptions, DuckDbStore? store, TelemetryLog log, StateDatabase database, StateReserve reserve,
     HealthBoard health, IngestMetrics metrics, TimeProvider time, ILogger<DiskWatch> logger)
 {
     const string Component = "disk";
@@ -76,9 +76,9 @@ public sealed class DiskWatch(
             var space = SpaceOf(Folder);
             // First: whatever holds up the dropping, the disk is filled by no samples.
             Judge(space);
-            if (options.DropOldest && space.Free < MinFree(space))
+            if (options.DropOldest && store is not null && space.Free < MinFree(space))
             {
-                space = DropOldest(space, MinFree(space));
+                space = DropOldest(store, space, MinFree(space));
                 Judge(space);
             }
             else
@@ -88,7 +88,7 @@ public sealed class DiskWatch(
             }
 
             await ReserveAsync(space, cancellation);
-            store.LookAtHotFile();
+            store?.LookAtHotFile();
             await database.LookAtFileAsync(cancellation);
         }
         catch (IOException e)
@@ -136,7 +136,7 @@ public sealed class DiskWatch(
 
     // Where a snapshot or a link keeps the files, or the file system frees them later,
     // deleting more would cost all of the history and give no room.
-    DiskSpace DropOldest(DiskSpace before, long least)
+    DiskSpace DropOldest(DuckDbStore from, DiskSpace before, long least)
     {
         if (before.Free < _awaited)
         {
@@ -150,7 +150,7 @@ public sealed class DiskWatch(
         try
         {
             while (space.Free < least && freed < least - before.Free
-                && store.DropOldest(time.GetUtcNow() - options.KeepAtLeast, out bytes) is { } hour)
+                && from.DropOldest(time.GetUtcNow() - options.KeepAtLeast, out bytes) is { } hour)
             {
                 freed += bytes;
                 ReportDropped(hour);

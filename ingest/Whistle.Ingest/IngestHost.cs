@@ -11,8 +11,8 @@ namespace Whistle.Ingest;
 
 /// <summary>Fills the head, runs the log's committer, and keeps head and store in order.</summary>
 sealed class IngestHost(
-    TelemetryLog log, Head head, SeriesLimits limits, ITelemetryStore store, FleetRegister register, IngestMetrics metrics, HealthBoard health,
-    TimeProvider time, ILogger<IngestHost> logger)
+    TelemetryLog log, Head head, OwnClusters own, SeriesLimits limits, ITelemetryStore store, FleetRegister register,
+    IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger<IngestHost> logger)
     : BackgroundService
 {
     static readonly TimeSpan UpkeepInterval = TimeSpan.FromMinutes(2);
@@ -20,7 +20,9 @@ sealed class IngestHost(
     /// <summary>Returns once the head is filled, so that nothing is asked of it before.</summary>
     public override Task StartAsync(CancellationToken cancellationToken)
     {
-        HeadFiller.Fill(head, store, null, time, logger);
+        // Where others have a share, each partition is filled before it is read.
+        if (own.IsAll)
+            HeadFiller.Fill(head, store, null, time, logger);
         metrics.HeadSeries.Set(head.SeriesCount);
         return base.StartAsync(cancellationToken);
     }

@@ -4,10 +4,12 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Heads;
+using Whistle.Ingest.Kafka;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory;
 using Whistle.State;
+using Whistle.State.Files;
 using Whistle.State.Health;
 using Whistle.State.Memory;
 
@@ -22,6 +24,15 @@ public sealed record IngestStageOptions
 
     public TelemetryLogOptions Log { get; init; } = new();
 
+    /// <summary>The log between gateway and detectors; embedded where it names no brokers.</summary>
+    public KafkaOptions Kafka { get; init; } = new();
+
+    /// <summary>This process takes what senders send.</summary>
+    public bool IsGateway { get; init; } = true;
+
+    /// <summary>This process reads the log into store and head.</summary>
+    public bool IsDetect { get; init; } = true;
+
     public GatewayOptions Gateway { get; init; } = new();
 
     public DiskOptions Disk { get; init; } = new();
@@ -33,6 +44,9 @@ public sealed record IngestStageOptions
     public bool RunTimers { get; init; } = true;
 }
 
+/// <summary>What rules read: the clusters that this process evaluates, the recent samples from its head.</summary>
+public sealed record RuleTelemetry(TelemetryReader Reader);
+
 /// <summary>Gateway → log → store and head.</summary>
 public static class IngestStage
 {
@@ -43,20 +57,21 @@ public static class IngestStage
     public static IServiceCollection AddIngest(this IServiceCollection services, IngestStageOptions options)
     {
         services
-            .AddSingleton(s => options.Store with { HasHistory = options.IsBesideState && !s.GetRequiredService<StateDatabase>().IsNew })
             .AddSingleton(s => new SeriesLimits(
                 options.SeriesLimits, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<StateDatabase>(),
                 tenant => s.GetRequiredService<FleetRegister>().Latest.LimitsOf(tenant)))
-            .AddSingleton<Head>()
             .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Disk)
-            .AddSingleton<IngestMetrics>().AddSingleton<DuckDbStore>().AddSingleton<ITelemetryStore>(s => s.GetRequiredService<DuckDbStore>())
-            .AddSingleton(s => new TelemetryLog(
-                s.GetRequiredService<TelemetryLogOptions>(), s.GetRequiredService<MemoryOptions>(), s.GetRequiredService<Head>(),
-                s.GetRequiredService<ITelemetryStore>(), s.GetRequiredService<IngestMetrics>(), s.GetRequiredService<HealthBoard>(),
-                s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<TelemetryLog>>()))
-            .AddSingleton(s => new TelemetryReader(s.GetRequiredService<Head>(), s.GetRequiredService<ITelemetryStore>()))
-            .AddSingleton<Gateway>().AddSingleton<DiskWatch>()
-            .AddHostedService<IngestHost>();
+            .AddSingleton<IngestMetrics>().AddSingleton<Head>().AddSingleton<Gateway>().AddSingleton<DiskWatch>();
+        AddStore(services, options);
+        if (options.Kafka.Brokers is null)
+            AddEmbeddedLog(services);
+        else
+            AddKafka(services, options.Kafka);
+        if (options.IsDetect)
+            services.AddHostedService<IngestHost>();
+        // After the committer, so that it ends before.
+        if (options is { IsDetect: true, Kafka.Brokers: not null })
+            services.AddHostedService<KafkaHost>();
         if (options.RunTimers)
         {
             services.AddSingleton(s => new ResourceCheck(s.GetRequiredService<DiskWatch>().LookAsync))
@@ -66,5 +81,42 @@ public static class IngestStage
         return services;
     }
 
+    /// <exception cref="StoreException">A server that is needed does not answer, or lacks what this process needs there.</exception>
+    public static void OpenIngest(this IServiceProvider services, IngestStageOptions options)
+    {
+        services.GetRequiredService<ITelemetryStore>();
+        if (options.Kafka.Brokers is not null && (options.IsGateway || options.IsDetect))
+            services.GetRequiredService<KafkaTopics>().Open();
+    }
+
     public static void MapIngest(this IEndpointRouteBuilder routes) => routes.ServiceProvider.GetRequiredService<Gateway>().Map(routes);
+
+    static void AddStore(IServiceCollection services, IngestStageOptions options) => services
+        .AddSingleton(s => options.Store with { HasHistory = options.IsBesideState && !s.GetRequiredService<StateDatabase>().IsNew })
+        .AddSingleton<DuckDbStore>().AddSingleton<ITelemetryStore>(s => s.GetRequiredService<DuckDbStore>())
+        .AddSingleton(s => new TelemetryLog(
+            s.GetRequiredService<TelemetryLogOptions>(), s.GetRequiredService<MemoryOptions>(), s.GetRequiredService<Head>(),
+            s.GetRequiredService<ITelemetryStore>(), s.GetRequiredService<IngestMetrics>(), s.GetRequiredService<HealthBoard>(),
+            s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<TelemetryLog>>()))
+        .AddSingleton(s => new RuleTelemetry(
+            new TelemetryReader(s.GetRequiredService<Head>(), s.GetRequiredService<ITelemetryStore>())));
+
+    static void AddEmbeddedLog(IServiceCollection services) => services
+        .AddSingleton(OwnClusters.All)
+        .AddSingleton<ITelemetryLog>(s => s.GetRequiredService<TelemetryLog>())
+        .AddSingleton(s => s.GetRequiredService<RuleTelemetry>().Reader);
+
+    // Other processes have the recent samples of other clusters, so whoever asks for any is answered from the store.
+    static void AddKafka(IServiceCollection services, KafkaOptions options) => services
+        .AddSingleton(options).AddSingleton<KafkaTopics>()
+        .AddSingleton(s => OwnClusters.Of(s.GetRequiredService<KafkaTopics>().PartitionOf))
+        .AddSingleton<KafkaLog>().AddSingleton<ITelemetryLog>(s => s.GetRequiredService<KafkaLog>())
+        .AddSingleton(s => new TelemetryReader(null, s.GetRequiredService<ITelemetryStore>()))
+        .AddSingleton(s => new RecordTaker(
+            s.GetRequiredService<TelemetryLog>(), s.GetRequiredService<GatewayOptions>().MaxDecompressedBytes))
+        .AddSingleton(s => new PartitionHead(
+            s.GetRequiredService<Head>(), s.GetRequiredService<ITelemetryStore>(), s.GetRequiredService<TelemetryLog>(),
+            s.GetRequiredService<OwnClusters>(), s.GetRequiredService<KafkaTopics>().PartitionOf,
+            async c => [.. (await s.GetRequiredService<Credentials>().SendersAsync(c)).Select(e => e.ClusterId).Distinct()],
+            s.GetRequiredService<HealthBoard>(), s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<PartitionHead>>()));
 }

@@ -12,6 +12,9 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Information, Message = "Kafka's client, {Facility}: {Text}")]
     public static partial void KafkaSaid(this ILogger logger, string facility, string text);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Finding}")]
+    public static partial void TopicFinding(this ILogger logger, string finding);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "Kafka takes no telemetry; senders are asked to retry. {Reason}")]
     public static partial void KafkaTakesNothing(this ILogger logger, string reason);
 

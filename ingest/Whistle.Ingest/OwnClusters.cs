@@ -7,41 +7,63 @@ namespace Whistle.Ingest;
 /// <summary>
 /// Which clusters this process evaluates: all, or those of the partitions of a log that it reads and whose recent samples it has.
 /// </summary>
-public sealed class OwnClusters
+public sealed class OwnClusters : IDisposable
 {
     readonly Func<ClusterId, int>? _partitionOf;
+    readonly SemaphoreSlim _changes = new(1, 1);
     ImmutableHashSet<int> _partitions = [];
 
     OwnClusters(Func<ClusterId, int>? partitionOf) => _partitionOf = partitionOf;
 
-    /// <summary>A process that is alone.</summary>
+    /// <summary>Those of a process that is alone.</summary>
     public static OwnClusters All { get; } = new(null);
 
     /// <summary>None at first.</summary>
     /// <param name="partitionOf">The same in every process.</param>
-    internal static OwnClusters Of(Func<ClusterId, int> partitionOf) => new(partitionOf);
+    public static OwnClusters Of(Func<ClusterId, int> partitionOf) => new(partitionOf);
 
     public bool IsAll => _partitionOf is null;
 
-    /// <summary>Called after each change, before the partitions are read or given away. May take its time.</summary>
-    public Func<CancellationToken, Task>? Changed { get; set; }
-
     public IReadOnlySet<int> Partitions => Volatile.Read(ref _partitions);
 
-    /// <summary>Where what has no cluster counts for one without a name.</summary>
+    /// <summary>
+    /// Called for each change with what will be so, and what makes it so: to be called between two evaluations. A partition is read, or
+    /// given away, once this has completed.
+    /// </summary>
+    public Func<IReadOnlySet<int>, Action, CancellationToken, Task>? Changing { get; set; }
+
+    /// <summary>What has no cluster counts for one without a name.</summary>
     public bool Has(ClusterId cluster) => _partitionOf is null || Volatile.Read(ref _partitions).Contains(_partitionOf(cluster));
 
-    internal async Task AddAsync(int partition, CancellationToken cancellation)
+    /// <exception cref="InvalidOperationException">There are no partitions.</exception>
+    public int PartitionOf(ClusterId cluster) =>
+        _partitionOf?.Invoke(cluster) ?? throw new InvalidOperationException("This process is alone: there are no partitions.");
+
+    internal Task AddAsync(int partition, CancellationToken cancellation) => ChangeAsync(p => p.Add(partition), cancellation);
+
+    internal Task RemoveAsync(IEnumerable<int> partitions, CancellationToken cancellation) =>
+        ChangeAsync(p => p.Except(partitions), cancellation);
+
+    public void Dispose()
     {
-        ImmutableInterlocked.Update(ref _partitions, set => set.Add(partition));
-        await ChangedAsync(cancellation);
+        if (!IsAll)
+            _changes.Dispose();
     }
 
-    internal async Task RemoveAsync(IEnumerable<int> partitions, CancellationToken cancellation)
+    async Task ChangeAsync(Func<ImmutableHashSet<int>, ImmutableHashSet<int>> change, CancellationToken cancellation)
     {
-        ImmutableInterlocked.Update(ref _partitions, set => set.Except(partitions));
-        await ChangedAsync(cancellation);
+        await _changes.WaitAsync(cancellation);
+        try
+        {
+            var next = change(_partitions);
+            if (Changing is null)
+                Volatile.Write(ref _partitions, next);
+            else
+                await Changing(next, () => Volatile.Write(ref _partitions, next), cancellation);
+        }
+        finally
+        {
+            _changes.Release();
+        }
     }
-
-    Task ChangedAsync(CancellationToken cancellation) => Changed?.Invoke(cancellation) ?? Task.CompletedTask;
 }

@@ -93,12 +93,29 @@ public sealed class StateConnection : IAsyncDisposable
         var turn = await _database.WaitForTurnAsync(cancellation);
         try
         {
-            var inner = await GuardedAsync(() => BeginAsync(scopes, cancellation));
-            return Current = new StateTransaction(this, inner, isWrite: true, turn);
+            var lease = StateLease.Current;
+            var inner = await GuardedAsync(() => BeginAsync(lease is null ? scopes : [.. scopes, lease.Fence], cancellation));
+            Current = new StateTransaction(this, inner, isWrite: true, turn);
+            if (lease is not null)
+                await CheckAsync(lease, Current, cancellation);
+            return Current;
         }
         catch
         {
             turn?.Dispose();
+            throw;
+        }
+    }
+
+    async Task CheckAsync(StateLease lease, StateTransaction begun, CancellationToken cancellation)
+    {
+        try
+        {
+            await lease.CheckAsync(this, cancellation);
+        }
+        catch
+        {
+            await begun.DisposeAsync();
             throw;
         }
     }

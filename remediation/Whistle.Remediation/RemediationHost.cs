@@ -74,6 +74,12 @@ public sealed record RemediationEnvironment
 
     public PassWatch? Watch { get; init; }
 
+    /// <summary>Where several processes could do it; null where there is one.</summary>
+    public StateLease? Lease { get; init; }
+
+    /// <summary>False where other processes drive the runs, and this one serves agents alone.</summary>
+    public bool DrivesRuns { get; init; } = true;
+
     /// <summary>
     /// Who holds the leases of runs. Where no second process can be at work on the same state, a fixed name lets a restarted one go on at
     /// once.
@@ -347,7 +353,9 @@ public sealed class RemediationHost : BackgroundService
     }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(PassesAsync(stoppingToken), Bell.ListenAsync(_environment.Runs.Database, _time, stoppingToken));
+        Task.WhenAll(
+            _environment.DrivesRuns ? PassesAsync(stoppingToken) : Task.CompletedTask,
+            Bell.ListenAsync(_environment.Runs.Database, _time, stoppingToken));
 
     async Task PassesAsync(CancellationToken stoppingToken)
     {
@@ -358,7 +366,10 @@ public sealed class RemediationHost : BackgroundService
             try
             {
                 pass?.Begin();
-                await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
+                if (_environment.Lease is { } lease)
+                    await lease.RunAsync(() => AdvanceAsync(_time.GetUtcNow(), stoppingToken), stoppingToken);
+                else
+                    await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
                 pass?.Succeed();
             }
             catch (StateException)
@@ -371,6 +382,14 @@ public sealed class RemediationHost : BackgroundService
                 _logger.PassFailed(e);
             }
         }
+    }
+
+    /// <summary>Another process may go on at once.</summary>
+    public override async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await base.StopAsync(cancellationToken);
+        if (_environment.Lease is { } lease)
+            await lease.TryReleaseAsync(cancellationToken);
     }
 
     async Task ProposeAsync(Incident incident, FleetState fleet, SignalIndex signals, DateTimeOffset now, CancellationToken cancellation)

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 
 using Prometheus;
 
-using Whistle.Detectors;
+using Whistle.Detectors.Signals;
 using Whistle.Incidents;
 using Whistle.Inventory;
 using Whistle.PromQL;
@@ -12,6 +12,7 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Gates;
 using Whistle.Remediation.Http;
 using Whistle.Remediation.Runs;
+using Whistle.State;
 using Whistle.State.Health;
 using Whistle.State.Memory;
 
@@ -27,6 +28,9 @@ public sealed record RemediationStageOptions
 
     /// <summary>A name of this server's own, for the runs that it works on.</summary>
     public required string Owner { get; init; }
+
+    /// <summary>False where other processes drive the runs, and this one serves agents alone.</summary>
+    public bool DrivesRuns { get; init; } = true;
 
     /// <summary>False where the stage is stepped by hand.</summary>
     public bool RunTimers { get; init; } = true;
@@ -61,7 +65,7 @@ public static class RemediationStage
 
     static RemediationEnvironment Environment(IServiceProvider services, RemediationStageOptions options)
     {
-        var (rules, clusters) = (services.GetRequiredService<RulesHost>(), services.GetRequiredService<ClusterReader>());
+        var (signals, clusters) = (services.GetRequiredService<ISignals>(), services.GetRequiredService<ClusterReader>());
         return new()
         {
             Senders = services.GetRequiredService<Credentials>().SendersAsync,
@@ -69,7 +73,7 @@ public static class RemediationStage
             Health = services.GetRequiredService<HealthBoard>(),
             Watch = services.GetRequiredService<PassWatch>(),
             RunbookFiles = options.RunbookFiles,
-            Signals = () => rules.ActiveSignals,
+            Signals = () => signals.ActiveSignals,
             IsTrue = RemediationEnvironment.IsTrueBy(services.GetRequiredService<PromQLEngine>()),
             Clusters = clusters.Find,
             ClusterAt = clusters.ReadAsync,
@@ -77,6 +81,8 @@ public static class RemediationStage
             Incidents = services.GetRequiredService<IncidentStore>(),
             Runs = services.GetRequiredService<RunStore>(),
             Control = services.GetRequiredService<ControlStore>(),
+            Lease = services.GetRequiredService<StateLeases>().Of("runs"),
+            DrivesRuns = options.DrivesRuns,
             Owner = options.Owner,
             Metrics = services.GetRequiredService<IMetricFactory>(),
         };

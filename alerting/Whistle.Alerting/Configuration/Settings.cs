@@ -38,6 +38,21 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
         return Values(key);
     }
 
+    /// <summary>Values by names that are not ours to know: of each the latest layer counts.</summary>
+    internal IReadOnlyDictionary<string, Setting> Free(string section)
+    {
+        Section(section);
+        var found = new Dictionary<string, Setting>(StringComparer.OrdinalIgnoreCase);
+        foreach (var (key, setting) in layers.SelectMany(l => l).Where(s => section != s.Key && IsIn(s.Key, section)))
+        {
+            Know(key);
+            if (setting.Value is not null)
+                found[key[(section.Length + 1)..]] = setting;
+        }
+
+        return found;
+    }
+
     internal void Fail(string key, Setting setting, string reason)
     {
         _failed.Add(key);

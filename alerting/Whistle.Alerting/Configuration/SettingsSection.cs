@@ -19,6 +19,37 @@ public sealed class SettingsSection(Settings settings, string path)
     public IReadOnlyList<string>? Texts(string name) =>
         settings.Items(Key(name)) is { Count: > 0 } items ? [.. items.Select(i => i.Setting.Value!)] : null;
 
+    /// <summary>What a section has by names that are somebody else's.</summary>
+    public IReadOnlyDictionary<string, string> Free(string name) => settings.Free(Key(name)).ToDictionary(s => s.Key, s => s.Value.Value!);
+
+    /// <summary>As <see cref="Free"/>, of paths.</summary>
+    public IReadOnlyDictionary<string, string> FreePaths(string name) =>
+        settings.Free(Key(name)).ToDictionary(s => s.Key, s => Whole(s.Value));
+
+    /// <summary>One or more of an enumeration's flags, as a list or joined by commas.</summary>
+    public T? Flags<T>(string name)
+        where T : struct, Enum
+    {
+        var items = settings.Items(Key(name));
+        if (items.Count == 0)
+            return null;
+        var flags = 0;
+        foreach (var (key, setting) in items)
+        {
+            foreach (var text in setting.Value!.Split(',', StringSplitOptions.TrimEntries))
+            {
+                if (Enum.GetNames<T>().FirstOrDefault(n => n.Equals(text, StringComparison.OrdinalIgnoreCase)) is { } known)
+                    flags |= Convert.ToInt32(Enum.Parse<T>(known), CultureInfo.InvariantCulture);
+                else
+                    settings.Fail(
+                        key, setting,
+                        $"\"{text}\" is none of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}. Write one or more.");
+            }
+        }
+
+        return (T)Enum.ToObject(typeof(T), flags);
+    }
+
     /// <summary>Whole; a relative one begins where the setting stands, or at the working directory.</summary>
     public string? Path(string name) => settings.Find(Key(name)) is { } found ? Whole(found.Setting) : null;
 

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 
 using Whistle.Alerting;
-using Whistle.Detectors;
+using Whistle.Detectors.Signals;
 using Whistle.Inventory;
 using Whistle.Remediation;
 using Whistle.Remediation.Runs;
@@ -17,7 +17,7 @@ namespace Whistle.Web.Live;
 /// somebody changed the register here.
 /// </summary>
 sealed class SnapshotReader(
-    RemediationEnvironment remediation, RemediationHost host, AlertingHost alerting, RulesHost rules, Credentials credentials,
+    RemediationEnvironment remediation, RemediationHost host, AlertingHost alerting, ISignals signals, Credentials credentials,
     NodeReader nodes, HealthBoard health, TimeProvider time, LivePace pace, ILogger<SnapshotReader> logger)
 {
     static readonly TimeSpan Kept = TimeSpan.FromHours(24);
@@ -90,7 +90,7 @@ sealed class SnapshotReader(
             Modes = await remediation.Control.ModesAsync(cancellation),
             Runbooks = host.Runbooks.Runbooks,
             Tickets = await alerting.Tickets.ListAsync(cancellation: cancellation),
-            Signals = SignalView.Active(rules.Signals),
+            Signals = SignalView.Active(signals.Signals),
         };
     }
 

@@ -28,6 +28,10 @@ static class ServeCommand
         Description = $"Address to listen on, http on the loopback or https anywhere; {WhistleOptions.UsualAddress} by default. "
             + "May be given more than once.",
     }.NotEmpty();
+    static readonly Option<string[]> Roles = new Option<string[]>("--roles")
+    {
+        Description = "What this process does, where others do the rest: gateway, detect, remediate, alert, web; all by default.",
+    }.NotEmpty();
     static readonly Option<string[]> Rules = new Option<string[]>("--rules")
     {
         Description = "Folder or file of rules, instead of the shipped ones. May be given more than once.",
@@ -52,7 +56,7 @@ static class ServeCommand
     public static Command Build()
     {
         var command = new Command("serve", "Runs the server, with this machine's agent.")
-        { Config, Data, Listen, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy, AcceptState };
+        { Config, Data, Listen, Roles, Rules, Runbooks, RetentionDays, MaxSeries, NoAgent, Interval, Policy, AcceptState };
         command.SetAction((arguments, cancellation) => RunAsync(
             ServeConfiguration.Load(arguments.GetValue(Config), Environment(), Given(arguments)), arguments.GetValue(AcceptState),
             cancellation));
@@ -70,6 +74,7 @@ static class ServeCommand
         Add(Interval, nameof(WhistleOptions.AgentInterval), text => InUnit(text, "s"));
         Add(Policy, nameof(WhistleOptions.AgentPolicyFile), text => text);
         AddList(Listen, nameof(WhistleOptions.Listen));
+        AddList(Roles, nameof(WhistleOptions.Roles));
         AddList(Rules, nameof(WhistleOptions.Rules));
         AddList(Runbooks, nameof(WhistleOptions.Runbooks));
         return layer;

@@ -4,6 +4,7 @@ using Whistle.Alerting.Configuration;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest;
+using Whistle.Ingest.Kafka;
 using Whistle.Inventory;
 using Whistle.Inventory.People;
 using Whistle.Oidc;
@@ -73,6 +74,8 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         MaxSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxSeriesPerTenant)) ?? Defaults.MaxSeriesPerTenant,
         MaxNewSeriesPerHour = top.Number(nameof(WhistleOptions.MaxNewSeriesPerHour)),
         MaxStoredSeriesPerTenant = top.Number(nameof(WhistleOptions.MaxStoredSeriesPerTenant)),
+        Roles = top.Flags<ServerRoles>(nameof(WhistleOptions.Roles)) ?? Defaults.Roles,
+        Kafka = ReadKafka(top.Section(nameof(WhistleOptions.Kafka)), Defaults.Kafka),
         Enrolment = new()
         {
             CredentialLife = top.Section(nameof(WhistleOptions.Enrolment)).Duration(nameof(EnrolmentOptions.CredentialLife))
@@ -96,6 +99,19 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         var (database, file) = top.Secret(nameof(WhistleOptions.Database), nameof(WhistleOptions.DatabaseFile));
         return options with { Database = database, DatabaseFile = file };
     }
+
+    static KafkaOptions ReadKafka(SettingsSection section, KafkaOptions defaults) => new()
+    {
+        Brokers = section.Text(nameof(KafkaOptions.Brokers)),
+        Topic = section.Text(nameof(KafkaOptions.Topic)) ?? defaults.Topic,
+        DeadLetterTopic = section.Text(nameof(KafkaOptions.DeadLetterTopic)) ?? defaults.DeadLetterTopic,
+        Group = section.Text(nameof(KafkaOptions.Group)) ?? defaults.Group,
+        MaxMessageBytes = section.Number(nameof(KafkaOptions.MaxMessageBytes)) ?? defaults.MaxMessageBytes,
+        DeliveryTimeout = section.Duration(nameof(KafkaOptions.DeliveryTimeout)) ?? defaults.DeliveryTimeout,
+        SessionTimeout = section.Duration(nameof(KafkaOptions.SessionTimeout)) ?? defaults.SessionTimeout,
+        Client = section.Free(nameof(KafkaOptions.Client)),
+        ClientFiles = section.FreePaths(nameof(KafkaOptions.ClientFiles)),
+    };
 
     static SearchOptions ReadSearches(SettingsSection section, SearchOptions defaults) => defaults with
     {

@@ -20,7 +20,7 @@ static class StateStages
     public static readonly IReadOnlyList<StateSchema> All =
     [
         Credentials.Tables, PeopleState.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables,
-        ControlStore.Tables, AlertingTables.All, StateReserve.Tables, AuditLog.Tables,
+        ControlStore.Tables, AlertingTables.All, StateReserve.Tables, AuditLog.Tables, StateLease.Tables,
     ];
 
     static readonly string[] Left = ["telemetry", "agent"];

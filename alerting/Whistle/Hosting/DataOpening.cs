@@ -6,7 +6,6 @@ using Whistle.Data;
 using Whistle.Detectors;
 using Whistle.Ingest;
 using Whistle.Ingest.Gateways;
-using Whistle.Ingest.Stores;
 using Whistle.Remediation;
 using Whistle.State;
 using Whistle.State.Files;
@@ -52,7 +51,7 @@ static class DataOpening
         var isFirst = state.IsNew || state.IsPostgreSql;
         if (isFirst)
             await ReadyAsync(state);
-        services.GetRequiredService<DuckDbStore>();
+        services.OpenIngest(options.ForIngest());
         if (!isFirst)
             await ReadyAsync(state);
         await state.RememberInAsync(options.DataFolder, cancellation);

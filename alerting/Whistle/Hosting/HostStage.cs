@@ -43,6 +43,7 @@ static class HostStage
             .AddSingleton(options).AddSingleton(options.Time).AddSingleton(options.Memory)
             .AddSingleton(folder.Lock).AddSingleton(folder.Reserve).AddSingleton(folder.Access)
             .AddSingleton(_ => options.OpenState())
+            .AddSingleton(s => new StateLeases(s.GetRequiredService<StateDatabase>(), folder.Owner, options.Time))
             .AddSingleton(options.Enrolment)
             .AddSingleton(s => new FleetRegister(
                 s.GetRequiredService<StateDatabase>(), options.Time, options.Enrolment, options.Retention))

@@ -54,21 +54,35 @@ static class Listeners
         }
     }
 
-    /// <summary>Answers 404 for what the address is not for.</summary>
-    public static void Use(WebApplication app) => app.Use(async (context, next) =>
+    /// <summary>Answers 404 for what the address, or this process, is not for.</summary>
+    public static void Use(WebApplication app)
     {
-        var surface = (Surface)context.Features.GetRequiredFeature<IConnectionItemsFeature>().Items[SurfaceKey]!;
-        var path = context.Request.Path;
-        if (surface is Surface.Everybody || IsForAll(path) || IsForAgents(path) == surface is Surface.Agents)
+        var roles = app.Services.GetRequiredService<WhistleOptions>().Roles;
+        app.Use(async (context, next) =>
         {
-            await next(context);
-            return;
-        }
+            var surface = (Surface)context.Features.GetRequiredFeature<IConnectionItemsFeature>().Items[SurfaceKey]!;
+            if (Refusal(surface, roles, context.Request.Path) is { } refusal)
+                await PlainRefusal.WriteAsync(context, StatusCodes.Status404NotFound, refusal);
+            else
+                await next(context);
+        });
+    }
 
-        await PlainRefusal.WriteAsync(context, StatusCodes.Status404NotFound, surface is Surface.Agents
-            ? "This address is for agents. Ask for the one that is for people."
-            : "This address is for people. Give the agent the one that is for agents.");
-    });
+    static string? Refusal(Surface surface, ServerRoles roles, PathString path)
+    {
+        if (IsForAll(path))
+            return null;
+        var isForAgents = IsForAgents(path);
+        if (surface is Surface.Agents && !isForAgents)
+            return "This address is for agents. Ask for the one that is for people.";
+        if (surface is Surface.People && isForAgents)
+            return "This address is for people. Give the agent the one that is for agents.";
+        if (isForAgents && !roles.HasFlag(ServerRoles.Gateway))
+            return "This process does not have the role gateway. Give the agent the address of one that has.";
+        if (!isForAgents && !IsForOperators(path) && !roles.HasFlag(ServerRoles.Web))
+            return "This process does not have the role web. Ask for the address of one that has.";
+        return null;
+    }
 
     static void Listen(KestrelServerOptions kestrel, Uri address, Surface surface, TimeProvider time)
     {
@@ -108,6 +122,10 @@ static class Listeners
         });
         listen.Use(HandshakeLimits.End);
     }
+
+    // What monitoring and operators ask of each process by itself.
+    static bool IsForOperators(PathString path) =>
+        path == "/metrics" || path == "/-/reload" || path.StartsWithSegments("/api/whistle/v1/health");
 
     static bool IsForAll(PathString path) => path == "/-/healthy" || path == "/-/ready";
 

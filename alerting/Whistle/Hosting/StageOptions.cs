@@ -16,6 +16,9 @@ static class StageOptions
             options.MaxSeriesPerTenant, options.MaxNewSeriesPerHour, options.MaxStoredSeriesPerTenant, options.Memory.SeriesLabels),
         Log = options.Log,
         Gateway = options.Gateway,
+        Kafka = options.Kafka,
+        IsGateway = options.Has(ServerRoles.Gateway),
+        IsDetect = options.Has(ServerRoles.Detect),
         Disk = options.Disk,
         // A state in PostgreSQL may be older than this folder.
         IsBesideState = !options.UsesPostgreSql,
@@ -27,13 +30,24 @@ static class StageOptions
         RuleFiles = options.Rules,
         Queries = options.Queries,
         Searches = options.Searches,
+        IsAlone = options.Kafka.Brokers is null,
+        IsDetect = options.Has(ServerRoles.Detect),
         RunTimers = options.RunTimers,
     };
 
     public static IncidentsStageOptions ForIncidents(this WhistleOptions options) =>
-        new() { Incidents = options.Incidents, RunTimers = options.RunTimers };
+        new() { Incidents = options.Incidents, RunTimers = options.RunTimers && options.Has(ServerRoles.Remediate) };
 
     /// <param name="owner">A name of this server's own, for the runs that it works on.</param>
     public static RemediationStageOptions ForRemediation(this WhistleOptions options, string owner) =>
-        new() { RunbookFiles = options.Runbooks, Brakes = options.Brakes, Owner = owner, RunTimers = options.RunTimers };
+        new()
+        {
+            RunbookFiles = options.Runbooks,
+            Brakes = options.Brakes,
+            Owner = owner,
+            DrivesRuns = options.Has(ServerRoles.Remediate),
+            RunTimers = options.RunTimers && (options.Has(ServerRoles.Remediate) || options.Has(ServerRoles.Gateway)),
+        };
+
+    public static bool Has(this WhistleOptions options, ServerRoles role) => options.Roles.HasFlag(role);
 }

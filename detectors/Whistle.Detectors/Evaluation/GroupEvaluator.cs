@@ -89,7 +89,10 @@ sealed class GroupEvaluator(
     {
         var (group, at) = (pass.Group, pass.At);
         var elements = await StandingAsync(state, pass.Time, cancellation)
-            ?? await state.Rule.Expression.EvaluateAsync(engine, pass.ReadAt, cancellation);
+            ?? [.. await state.Rule.Expression.EvaluateAsync(engine, pass.ReadAt, cancellation)];
+        // Of a cluster whose recent samples just arrive, or go.
+        if (!store.Shares.IsAlone)
+            elements.RemoveAll(e => !store.Shares.Has(e.Labels));
         if (group.Group.Limit > 0 && elements.Count > group.Group.Limit)
             throw new InvalidOperationException($"the rule yields {elements.Count} elements, the group's limit is {group.Group.Limit}");
         var queries = new TemplateQueries(engine, at);

@@ -55,10 +55,20 @@ sealed class RecordedOutput
     public void Settle()
     {
         foreach (var written in Ended().ToList())
-        {
-            _byLabels.Remove(written.Series.Labels);
-            written.Keys.ForEach(key => _byKey.Remove(key));
-        }
+            Remove(written);
+    }
+
+    /// <summary>Forgets series that are another's to write from now on: they do not end.</summary>
+    public void Forget(Func<Labels, bool> keeps)
+    {
+        foreach (var written in _byLabels.Values.Where(w => !keeps(w.Series.Labels)).ToList())
+            Remove(written);
+    }
+
+    void Remove(Written written)
+    {
+        _byLabels.Remove(written.Series.Labels);
+        written.Keys.ForEach(key => _byKey.Remove(key));
     }
 
     IEnumerable<Written> Ended() => _byLabels.Values.Where(w => w.Evaluation != _evaluation);

@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
+using Whistle.Detectors.Signals;
 using Whistle.Ingest.Stores;
 using Whistle.Inventory.Access;
 using Whistle.Inventory;
@@ -48,11 +49,12 @@ public static class PrometheusApi
     delegate ValueTask<Answer> Handler(QueryParameters parameters, Caller caller, CancellationToken cancellation);
 
     /// <summary>Maps the routes under <c>/api/v1/</c>.</summary>
+    /// <param name="stored">The signals, where others than <paramref name="rules"/> find them out.</param>
     /// <param name="memory">The memory that all answers being written may use together; unbounded if null.</param>
     /// <param name="shortage">Why nothing new can be asked now; null where it can.</param>
     internal static void Map(
         IEndpointRouteBuilder routes, PromQLEngine engine, ISeriesSearch search, SearchOptions searches, RulesHost rules, TimeProvider time,
-        ByteBudget? memory = null, Func<string?>? shortage = null)
+        ISignals? stored = null, ByteBudget? memory = null, Func<string?>? shortage = null)
     {
         var (queries, series) = (new QueryEndpoints(engine, time), new SeriesEndpoints(new SeriesSearches(search, searches, time)));
         Add("query", GetAndPost, queries.InstantAsync);
@@ -62,9 +64,10 @@ public static class PrometheusApi
         Add("labels", GetAndPost, series.LabelsAsync);
         Add("label/{name}/values", Get, series.LabelValuesAsync);
         Add("metadata", Get, (parameters, _, _) => SeriesEndpoints.Metadata(parameters)).ReadsNoTenant();
-        Add("rules", Get, (parameters, caller, _) => Rules(rules, parameters, caller.Rights));
+        var signals = stored ?? rules;
+        Add("rules", Get, (parameters, caller, _) => Rules(rules, signals, parameters, caller.Rights));
         Add("alerts", Get, (_, caller, _) => new(new Answer(
-            json => RulesJson.WriteAlerts(json, rules.Signals.Where(s => caller.Sees(ClusterId.Of(s.Labels)))))));
+            json => RulesJson.WriteAlerts(json, signals.Signals.Where(s => caller.Sees(ClusterId.Of(s.Labels)))))));
         Add("status/buildinfo", Get, (_, _, _) => new(new Answer(WriteBuildInfo))).ReadsNoTenant();
 
         IEndpointConventionBuilder Add(string path, string[] methods, Handler handle) =>
@@ -75,10 +78,10 @@ public static class PrometheusApi
             }).Needs(Permission.Read);
     }
 
-    static ValueTask<Answer> Rules(RulesHost rules, QueryParameters parameters, Rights rights)
+    static ValueTask<Answer> Rules(RulesHost rules, ISignals signals, QueryParameters parameters, Rights rights)
     {
         var filter = RuleFilter.From(parameters);
-        return new(new Answer(json => RulesJson.WriteGroups(json, rules.Groups, filter, rights)));
+        return new(new Answer(json => RulesJson.WriteGroups(json, rules.Groups, signals, filter, rights)));
     }
 
     static void WriteBuildInfo(Utf8JsonWriter json)

@@ -18,8 +18,10 @@ static class RulesJson
     // It may name the series of anybody.
     const string ErrorOfOthers = "The rule failed. Whoever sees all tenants sees why.";
 
-    public static void WriteGroups(Utf8JsonWriter json, IReadOnlyList<GroupState> groups, RuleFilter filter, Rights rights)
+    public static void WriteGroups(
+        Utf8JsonWriter json, IReadOnlyList<GroupState> groups, ISignals signals, RuleFilter filter, Rights rights)
     {
+        var ofRule = signals.Signals.Where(s => rights.Sees(s.Labels)).ToLookup(s => s.Rule);
         json.WriteStartObject();
         json.WriteStartArray("groups");
         foreach (var group in groups.Where(g => filter.Selects(g.Group)))
@@ -32,7 +34,7 @@ static class RulesJson
             json.WriteString("file", group.Group.File);
             json.WriteStartArray("rules");
             foreach (var rule in rules)
-                WriteRule(json, rule, filter.ExcludesAlerts, rights);
+                WriteRule(json, rule, [.. ofRule[rule.Key]], filter.ExcludesAlerts, rights);
             json.WriteEndArray();
             json.WriteNumber("interval", group.Group.Interval.TotalSeconds);
             json.WriteNumber("limit", group.Group.Limit);
@@ -61,12 +63,12 @@ static class RulesJson
         json.WriteEndArray();
     }
 
-    static void WriteRule(Utf8JsonWriter json, RuleState state, bool excludesAlerts, Rights rights)
+    static void WriteRule(Utf8JsonWriter json, RuleState state, IReadOnlyList<Signal> signals, bool excludesAlerts, Rights rights)
     {
         var report = state.Report;
         json.WriteStartObject();
         if (state.Rule is AlertRule alert)
-            WriteAlertRule(json, alert, [.. report.Signals.Where(s => rights.Sees(s.Labels))], excludesAlerts);
+            WriteAlertRule(json, alert, signals, excludesAlerts);
         json.WriteString("name", state.Rule.Name);
         json.WriteString("query", state.Rule.Expression.Text);
         WriteTexts(json, "labels", state.Rule.Labels);

@@ -52,7 +52,7 @@ sealed record InhibitRuleAnswer(
 /// <summary><c>GET /api/whistle/v1/signals</c> and <c>inhibit-rules</c>.</summary>
 static class SignalsApi
 {
-    public static void Map(IEndpointRouteBuilder routes, RulesHost rules, TimeProvider time)
+    public static void Map(IEndpointRouteBuilder routes, RulesHost rules, ISignals signals, TimeProvider time)
     {
         var group = WhistleApi.Group(routes, "signals");
         group.MapGet("/signals", async Task<Results<SignalsResult, BadRequest<ApiError>>> (
@@ -60,10 +60,10 @@ static class SignalsApi
             Caller caller, CancellationToken cancellation) =>
         {
             if (ended is null)
-                return new SignalsResult(Seen(rules.Signals, caller), null);
+                return new SignalsResult(Seen(signals.Signals, caller), null);
             return WhistleApi.Duration(ended) is { } duration
                 ? new SignalsResult(
-                    Seen(rules.Signals, caller), Seen(await rules.EndedSignalsAsync(time.GetUtcNow() - duration, cancellation), caller))
+                    Seen(signals.Signals, caller), Seen(await signals.EndedSignalsAsync(time.GetUtcNow() - duration, cancellation), caller))
                 : WhistleApi.BadDuration("ended", ended);
         }).WithName("listSignals").WithSummary("What is firing, unknown or pending now, and on request what has ended.")
             .Needs(Permission.Read);

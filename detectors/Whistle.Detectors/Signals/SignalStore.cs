@@ -30,7 +30,7 @@ sealed class SignalStore
 
     static readonly TimeSpan EventsKept = TimeSpan.FromHours(24);
 
-    internal static readonly StateSchema Tables = new("detectors", Schema);
+    internal static readonly StateSchema Tables = new("detectors", Schema, RuleShares.Tables);
 
     static readonly RowReader Held = new("signals", "it is ignored. If it is still active, the next evaluation finds it again and writes "
         + "the row, and its waiting time starts over. This stays until the next start.");
@@ -38,25 +38,66 @@ sealed class SignalStore
     static readonly RowReader Evaluations =
         new("rule_groups", "its group counts as not evaluated. The next evaluation writes the row again; nothing is to be done.");
 
-    readonly StateDatabase _database;
+    static readonly RowReader ShareEvaluations =
+        new("rule_evaluations", "its group counts as not evaluated. The next evaluation writes the row again; nothing is to be done.");
 
-    public SignalStore(StateDatabase database)
+    readonly StateDatabase _database;
+    readonly RuleShares _shares;
+
+    public SignalStore(StateDatabase database, RuleShares? shares = null)
     {
-        _database = database;
+        (_database, _shares) = (database, shares ?? RuleShares.Alone);
         database.Add(Tables);
     }
 
-    /// <summary>All active signals, each with the last evaluation that its group is known to have made.</summary>
-    public async Task<IReadOnlyList<Signal>> LoadAsync(CancellationToken cancellation)
+    public RuleShares Shares => _shares;
+
+    /// <summary>All active signals, each with the last evaluation that its group is known to have made for its share.</summary>
+    public async Task<IReadOnlyList<Signal>> LoadSeenAsync(CancellationToken cancellation) =>
+        await SeenAsync(await LoadSharedAsync(cancellation), cancellation);
+
+    /// <summary>Likewise, of rows that were read before.</summary>
+    public async Task<IReadOnlyList<Signal>> SeenAsync(
+        IReadOnlyList<(Signal Signal, string Share)> rows, CancellationToken cancellation)
+    {
+        var (alone, shares) = (await LoadEvaluationsAsync(cancellation), await LoadShareEvaluationsAsync(cancellation));
+        return [.. rows.Select(s => Seen(s.Signal, s.Share, alone, shares))];
+    }
+
+    // A signal's row is written when it changes; its group's evaluations are known to have gone on since.
+    static Signal Seen(
+        Signal signal, string share, Dictionary<string, DateTimeOffset> alone, Dictionary<(string, string), DateTimeOffset> shares)
+    {
+        var group = signal.Rule[..signal.Rule.IndexOf('\n', StringComparison.Ordinal)];
+        var at = share.Length == 0 ? alone.GetValueOrDefault(group) : shares.GetValueOrDefault((group, share));
+        return at > signal.Condition.LastEvaluation
+            ? signal with { Condition = signal.Condition with { LastEvaluation = at } }
+            : signal;
+    }
+
+    /// <summary>All active signals as their rows have them.</summary>
+    public async Task<IReadOnlyList<Signal>> LoadAsync(CancellationToken cancellation) =>
+        [.. (await LoadSharedAsync(cancellation)).Select(s => s.Signal)];
+
+    /// <summary>Likewise, each with its share.</summary>
+    public async Task<IReadOnlyList<(Signal Signal, string Share)>> LoadSharedAsync(CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         return await Held.QueryAsync(
             connection,
             """
             SELECT rule, name, labels, element, annotations, value, state, before, since, last_evaluation, firing_since,
-                keep_since, unknown_since, paused, name || ' ' || fingerprint FROM signals
+                keep_since, unknown_since, paused, share, name || ' ' || fingerprint FROM signals
             """,
-            Read, cancellation);
+            r => (Read(r), r.GetString(14)), cancellation);
+    }
+
+    async Task<Dictionary<(string, string), DateTimeOffset>> LoadShareEvaluationsAsync(CancellationToken cancellation)
+    {
+        await using var connection = await _database.OpenAsync(cancellation);
+        return (await ShareEvaluations.QueryAsync(
+            connection, "SELECT name, share, last_evaluation, name || ' ' || share FROM rule_evaluations",
+            r => (Key: (r.GetString(0), r.GetString(1)), At: r.Instant(2)), cancellation)).ToDictionary(e => e.Key, e => e.At);
     }
 
     /// <summary>When each group was last evaluated.</summary>
@@ -68,27 +109,52 @@ sealed class SignalStore
             cancellation)).ToDictionary(e => e.Name, e => e.At);
     }
 
-    /// <summary>Writes what a group's evaluation changed: signals that are now so, those that ended, and the events.</summary>
+    /// <summary>
+    /// Writes what a group's evaluation changed: signals that are now so, those that ended, and the events. What is of a share that another
+    /// process has by now is left out.
+    /// </summary>
     public async Task SaveAsync(
         string group, DateTimeOffset at, IEnumerable<Signal> changed, IEnumerable<SignalEvent> events, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync(StateScope.Of($"rules\n{group}"), cancellation);
-        foreach (var signal in changed)
+        await using var transaction = await connection.BeginWriteAsync(_shares.ScopesOf(group), cancellation);
+        var (held, touched) = (await _shares.HeldAsync(connection, cancellation), new HashSet<string>());
+        foreach (var signal in changed.Where(s => held.Contains(_shares.Of(s))))
         {
+            touched.Add(_shares.Of(signal));
             if (signal.State is SignalState.Resolved)
                 await DeleteAsync(connection, signal, cancellation);
             else
-                await UpsertAsync(connection, signal, cancellation);
+                await UpsertAsync(connection, signal, _shares.Of(signal), cancellation);
         }
 
-        foreach (var e in events)
+        foreach (var e in events.Where(e => held.Contains(_shares.Of(e.Signal))))
             await AppendAsync(connection, e, cancellation);
-        await connection.ExecuteAsync(
-            "INSERT INTO rule_groups VALUES ($group, $at) ON CONFLICT (name) DO UPDATE SET last_evaluation = excluded.last_evaluation",
-            cancellation, ("$group", group), ("$at", at));
+        if (_shares.IsAlone)
+            await connection.ExecuteAsync(
+                "INSERT INTO rule_groups VALUES ($group, $at) ON CONFLICT (name) DO UPDATE SET last_evaluation = excluded.last_evaluation",
+                cancellation, ("$group", group), ("$at", at));
+        else
+            await SaveSharesAsync(connection, group, at, held, touched, cancellation);
         await connection.ExecuteAsync("DELETE FROM signal_events WHERE at < $at", cancellation, ("$at", at - EventsKept));
         await transaction.CommitAsync(cancellation);
+    }
+
+    static async Task SaveSharesAsync(
+        StateConnection connection, string group, DateTimeOffset at, HashSet<string> held, HashSet<string> touched,
+        CancellationToken cancellation)
+    {
+        // In one order, for rows that others change too.
+        foreach (var share in held.Order(StringComparer.Ordinal))
+        {
+            await connection.ExecuteAsync(
+                "INSERT INTO rule_evaluations VALUES ($group, $share, $at) ON CONFLICT (name, share) "
+                + "DO UPDATE SET last_evaluation = excluded.last_evaluation",
+                cancellation, ("$group", group), ("$share", share), ("$at", at));
+            if (touched.Contains(share))
+                await connection.ExecuteAsync(
+                    "UPDATE rule_shares SET changes = changes + 1 WHERE share = $share", cancellation, ("$share", share));
+        }
     }
 
     /// <summary>Signals that ended since then, the latest first.</summary>
@@ -144,25 +210,25 @@ sealed class SignalStore
         };
     }
 
-    static async Task UpsertAsync(StateConnection connection, Signal signal, CancellationToken cancellation)
+    static async Task UpsertAsync(StateConnection connection, Signal signal, string share, CancellationToken cancellation)
     {
         var condition = signal.Condition;
         await connection.ExecuteAsync(
             """
             INSERT INTO signals VALUES ($rule, $fingerprint, $name, $labels, $element, $annotations, $value, $state, $before,
-                $since, $last, $firing, $keep, $unknown, $paused)
+                $since, $last, $firing, $keep, $unknown, $paused, $share)
             ON CONFLICT (rule, fingerprint) DO UPDATE SET name = excluded.name, labels = excluded.labels, element = excluded.element,
                 annotations = excluded.annotations, value = excluded.value, state = excluded.state, before = excluded.before,
                 since = excluded.since,
                 last_evaluation = excluded.last_evaluation, firing_since = excluded.firing_since, keep_since = excluded.keep_since,
-                unknown_since = excluded.unknown_since, paused = excluded.paused
+                unknown_since = excluded.unknown_since, paused = excluded.paused, share = excluded.share
             """,
             cancellation, ("$rule", signal.Rule), ("$fingerprint", Key(signal)), ("$name", signal.Name), ("$labels", Json(signal.Labels)),
             ("$element", Json(signal.Element)), ("$annotations", Json(signal.Annotations)), ("$value", signal.Value.ToString("R")),
             ("$state", condition.State.ToString()), ("$before", condition.Before.ToString()), ("$since", condition.Since),
             ("$last", condition.LastEvaluation), ("$firing", condition.FiringSince),
             ("$keep", condition.KeepSince), ("$unknown", condition.UnknownSince),
-            ("$paused", (long)condition.Paused.TotalMilliseconds));
+            ("$paused", (long)condition.Paused.TotalMilliseconds), ("$share", share));
     }
 
     static async Task DeleteAsync(StateConnection connection, Signal signal, CancellationToken cancellation) =>

@@ -10,10 +10,11 @@ namespace Whistle.Ingest.Heads;
 /// </summary>
 public sealed class TelemetryReader
 {
-    readonly Head _head;
+    readonly Head? _head;
     readonly ITelemetryStore _store;
 
-    internal TelemetryReader(Head head, ITelemetryStore store) => (_head, _store) = (head, store);
+    /// <param name="head">Null where another process has it: then all is read from the store, which has it a moment later.</param>
+    internal TelemetryReader(Head? head, ITelemetryStore store) => (_head, _store) = (head, store);
 
     /// <summary>Every series that satisfies all matchers, with its samples of the range (both ends included).</summary>
     /// <param name="matchers">What the series must satisfy.</param>
@@ -25,11 +26,11 @@ public sealed class TelemetryReader
     {
         // The head lacks too what the store lost before it was filled from there.
         _store.Warn(minTime, maxTime);
-        var border = _head.CompleteFrom(matchers);
+        var border = BorderOf(matchers);
         if (minTime >= border)
-            return _head.Select(matchers, minTime, maxTime, loaded);
+            return _head!.Select(matchers, minTime, maxTime, loaded);
         // The head first: while the store answers, time passes, and the head drops what leaves its window.
-        var recents = maxTime < border ? [] : _head.Select(matchers, border, maxTime, loaded);
+        var recents = maxTime < border ? [] : _head!.Select(matchers, border, maxTime, loaded);
         return _store.Select(matchers, minTime, Math.Min(maxTime, border - 1), loaded, recents);
     }
 
@@ -37,7 +38,8 @@ public sealed class TelemetryReader
     public TimeSpan Kept => _store.Retention;
 
     /// <summary>The series of a selector from now on, as far as the head has their samples.</summary>
-    public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) => _head.Open(matchers);
+    public HeadSelection Open(IReadOnlyList<LabelMatcher> matchers) =>
+        _head?.Open(matchers) ?? throw new InvalidOperationException("The head is in another process.");
 
     /// <summary>The series in scope.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
@@ -49,7 +51,7 @@ public sealed class TelemetryReader
         {
             // The head first, as above.
             if (scope.MaxTime >= border)
-                _head.VisitSeries(matchers, Math.Max(scope.MinTime, border), scope.MaxTime, found.Add, cancellation);
+                _head!.VisitSeries(matchers, Math.Max(scope.MinTime, border), scope.MaxTime, found.Add, cancellation);
             if (scope.MinTime < border)
                 _store.VisitSeries(matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
         }
@@ -87,7 +89,7 @@ public sealed class TelemetryReader
         foreach (var (matchers, border) in Borders(scope))
         {
             if (scope.MaxTime >= border)
-                _head.VisitSeries(
+                _head!.VisitSeries(
                     matchers, Math.Max(scope.MinTime, border), scope.MaxTime, labels => EachText(labels, name, found.Add), cancellation);
             if (scope.MinTime < border)
                 _store.VisitLabels(name, matchers, scope.MinTime, Math.Min(scope.MaxTime, border - 1), found.Add, cancellation);
@@ -97,7 +99,9 @@ public sealed class TelemetryReader
     }
 
     IEnumerable<(IReadOnlyList<LabelMatcher> Matchers, long Border)> Borders(SeriesScope scope) =>
-        scope.Selectors.Select(m => (m, _head.CompleteFrom(m)));
+        scope.Selectors.Select(m => (m, BorderOf(m)));
+
+    long BorderOf(IReadOnlyList<LabelMatcher> matchers) => _head?.CompleteFrom(matchers) ?? long.MaxValue;
 
     // Objects and arrays around the characters, on 64 bits.
     static int Bytes(string text) => 40 + (sizeof(char) * text.Length);

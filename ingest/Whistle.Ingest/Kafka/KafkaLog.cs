@@ -126,8 +126,9 @@ sealed class KafkaLog : ITelemetryLog, IDisposable
         _health.Failing(
             Component, Subject,
             $"Kafka takes no telemetry, and senders are asked to retry: {error.Reason}. Look at the brokers of {_options.Brokers}.");
-        delivered.TrySetException(new StoreException(
-            error.Code == ErrorCode.Local_QueueFull ? "The log does not keep up." : "The log took none of it; the server's health says why."));
+        delivered.TrySetException(new StoreException(error.Code == ErrorCode.Local_QueueFull
+            ? "The log does not keep up."
+            : "The log took none of it; the server's health says why."));
     }
 
     void Hear(Error error)

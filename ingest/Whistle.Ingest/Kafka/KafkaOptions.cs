@@ -31,6 +31,50 @@ public sealed record KafkaOptions
     /// <summary>Settings as in <see cref="Client"/> whose values are secrets, each in a file of its own: <c>sasl.password</c>.</summary>
     public IReadOnlyDictionary<string, string> ClientFiles { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>What is wrong with them, by the name of the option.</summary>
+    public IEnumerable<(string Name, string Reason)> Errors()
+    {
+        if (Brokers is null)
+            yield break;
+        foreach (var (name, topic) in new[] { (nameof(Topic), Topic), (nameof(DeadLetterTopic), DeadLetterTopic) })
+        {
+            if (topic.Length is 0 or > 249 || !topic.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-'))
+                yield return (name, $"\"{topic}\" is not the name of a topic: letters of ASCII, digits, dots, _ and -, 249 at most.");
+        }
+
+        if (Topic == DeadLetterTopic)
+            yield return (nameof(DeadLetterTopic), $"it is the topic of the telemetry, {Topic}. Name another.");
+        if (Group.Length == 0)
+            yield return (nameof(Group), "it is empty. Write it like whistle-detect.");
+        if (MaxMessageBytes is < 10_000 or > 100_000_000)
+            yield return (nameof(MaxMessageBytes), $"{MaxMessageBytes} is not between 10000 and 100000000. Write it like 900000.");
+        if (DeliveryTimeout < TimeSpan.FromSeconds(1) || DeliveryTimeout > TimeSpan.FromMinutes(2))
+            yield return (nameof(DeliveryTimeout), $"{DeliveryTimeout} is not between a second and two minutes. Write it like 10s.");
+        if (SessionTimeout < TimeSpan.FromSeconds(6) || SessionTimeout > TimeSpan.FromMinutes(5))
+            yield return (nameof(SessionTimeout), $"{SessionTimeout} is not between 6 seconds and 5 minutes. Write it like 10s.");
+        foreach (var (name, file) in ClientFiles.Where(f => !File.Exists(f.Value)))
+            yield return (
+                $"{nameof(ClientFiles)}:{name}", $"the file {file} does not exist. Write the secret into it, for this user alone.");
+        if (Fault() is { } fault)
+            yield return (nameof(Client), fault);
+    }
+
+    // librdkafka knows its settings itself: a name or value that it does not know is found when a client is made.
+    string? Fault()
+    {
+        if (ClientFiles.Values.Any(f => !File.Exists(f)))
+            return null;
+        try
+        {
+            using var client = new AdminClientBuilder(ForAdmin()).SetLogHandler((_, _) => { }).Build();
+            return null;
+        }
+        catch (Exception e) when (e is InvalidOperationException or ArgumentException or IOException or UnauthorizedAccessException)
+        {
+            return $"{e.Message} See librdkafka's list of settings.";
+        }
+    }
+
     internal ProducerConfig ForProducer(long maxBytes) => With(new ProducerConfig
     {
         Acks = Acks.All,
@@ -70,6 +114,8 @@ public sealed record KafkaOptions
         EnableAutoCommit = false,
         QueuedMaxMessagesKbytes = 16 << 10,
     });
+
+    internal AdminClientConfig ForAdmin() => With(new AdminClientConfig { AllowAutoCreateTopics = true });
 
     T With<T>(T config)
         where T : ClientConfig

@@ -6,7 +6,9 @@ enum WriteOrigin
     /// <summary>A sender that waits for its answer and sends again: refused.</summary>
     Sender,
 
-    /// <summary>The server itself, for what it records; its labels are taken as they are. Nobody sends it again: the head takes it.</summary>
+    /// <summary>
+    /// The server itself, for what it records; its labels are taken as they are. Nobody sends it again: the head takes it.
+    /// </summary>
     Server,
 
     /// <summary>A log that keeps it: the head takes it, and the store when the log is read again.</summary>

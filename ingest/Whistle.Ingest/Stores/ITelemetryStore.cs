@@ -5,8 +5,8 @@ using Whistle.Telemetry;
 namespace Whistle.Ingest.Stores;
 
 /// <summary>
-/// A time-series store. One thread appends, maintains or recovers at a time; any number read beside it. Times are in milliseconds since 1970
-/// UTC, and both ends of a range are included.
+/// A time-series store. One thread appends, maintains or recovers at a time; any number read beside it. Times are in milliseconds since
+/// 1970 UTC, and both ends of a range are included.
 /// </summary>
 /// <remarks>Whatever it throws of its own is a <see cref="StoreException"/>, whose message may name files and addresses.</remarks>
 interface ITelemetryStore
@@ -58,7 +58,8 @@ interface ITelemetryStore
     /// </param>
     /// <exception cref="StoreException">The store does not answer.</exception>
     void ReadAll<T>(
-        IReadOnlyCollection<ClusterId>? clusters, long minTime, long maxTime, Func<uint?, List<Label>, T?> open, Action<T, long, double> each)
+        IReadOnlyCollection<ClusterId>? clusters, long minTime, long maxTime, Func<uint?, List<Label>, T?> open,
+        Action<T, long, double> each)
         where T : class;
 
     /// <summary>
@@ -74,7 +75,8 @@ interface ITelemetryStore
     /// </summary>
     /// <exception cref="StoreException">The store does not answer.</exception>
     void VisitLabels(
-        string? name, IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each, CancellationToken cancellation);
+        string? name, IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<string> each,
+        CancellationToken cancellation);
 
     /// <summary>Every series that is stored, by its tenant and <see cref="SeriesKey.Of(Labels)"/>; some more than once.</summary>
     /// <exception cref="StoreException">The store does not answer.</exception>

@@ -64,8 +64,8 @@ sealed class ReadingHalf : IAsyncDisposable
         Health = new HealthBoard(time);
         Head = new Head(time, 100_000);
         Log = new TelemetryLog(
-            new TelemetryLogOptions { GroupCommit = TimeSpan.FromMilliseconds(10) }, new MemoryOptions(), Head, store, metrics, Health, time,
-            NullLogger<TelemetryLog>.Instance);
+            new TelemetryLogOptions { GroupCommit = TimeSpan.FromMilliseconds(10) }, new MemoryOptions(), Head, store, metrics, Health,
+            time, NullLogger<TelemetryLog>.Instance);
         int PartitionOf(ClusterId cluster) => Murmur2.PartitionOf(LogRecord.KeyOf(cluster), partitions);
         Own = OwnClusters.Of(PartitionOf);
         _letters = new DeadLetters(options, metrics, Health, time, NullLogger.Instance);

@@ -405,7 +405,7 @@ public sealed partial class PrometheusApiTests : IDisposable
     {
         await using var app = LocalCaller.Builder().Build();
         PrometheusApi.Map(app, _bench.Engine, search ?? _bench.Series, options ?? new(), _bench.Host, _bench.Clock);
-        SignalsApi.Map(app, _bench.Host, _bench.Clock);
+        SignalsApi.Map(app, _bench.Host, _bench.Host, _bench.Clock);
         var endpoint = ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).OfType<RouteEndpoint>()
             .Single(e => e.RoutePattern.RawText == LabelPath().Replace(path, "/label/{name}/"));
         var context = new DefaultHttpContext { RequestServices = app.Services, User = LocalCaller.User };
