@@ -102,4 +102,16 @@ static partial class Log
     [LoggerMessage(Level = LogLevel.Warning,
         Message = "The hot store is new; {Samples} samples that the head still had were written to it again.")]
     public static partial void HotStoreRefilled(this ILogger logger, long samples);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "InfluxDB at {Endpoint} refused {Samples} samples for good: {Reason} Line: {Line}")]
+    public static partial void LineRefused(this ILogger logger, string endpoint, int samples, string line, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "InfluxDB at {Endpoint} refused {Samples} more samples of the same batch for good.")]
+    public static partial void LinesRefused(this ILogger logger, string endpoint, long samples);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The bucket {Bucket} was created in InfluxDB at {Endpoint}.")]
+    public static partial void BucketMade(this ILogger logger, string bucket, string endpoint);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "InfluxDB is not as it should be: {Reason}")]
+    public static partial void InfluxTrouble(this ILogger logger, string reason);
 }

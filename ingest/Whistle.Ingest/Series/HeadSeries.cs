@@ -49,6 +49,9 @@ sealed class HeadSeries(uint id, Labels labels, string tenant)
     /// <summary>True once the store holds the series' labels. Only the committer touches it.</summary>
     public bool Persisted { get; set; }
 
+    /// <summary>What the store made of the labels, so that it need not again. Only the store's appending thread touches it.</summary>
+    public byte[]? StoreKey { get; set; }
+
     public bool Evicted { get; set; }
 
     /// <summary>It was evicted once, and came back.</summary>

@@ -40,7 +40,9 @@ sealed class StoredSamples
         return taken;
     }
 
-    public void Add(SeriesSamples samples) => TrackOf(samples.Labels).Add(samples.Times, samples.Values);
+    public void Add(SeriesSamples samples) => Add(samples.Labels, samples.Times, samples.Values);
+
+    public void Add(Labels labels, ReadOnlySpan<long> times, ReadOnlySpan<double> values) => TrackOf(labels).Add(times, values);
 
     public List<SeriesSamples> Build() => [.. _tracks.Where(t => t.Value.HasAny).Select(t => t.Value.Build(t.Key))];
 
