@@ -11,6 +11,7 @@ using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest.Gateways;
+using Whistle.Ingest.Influx;
 using Whistle.Ingest.Kafka;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest;
@@ -35,6 +36,12 @@ sealed record WhistleOptions
 
     /// <summary>The log between gateway and detectors, where it is not embedded.</summary>
     public KafkaOptions Kafka { get; init; } = new();
+
+    /// <summary>Where telemetry is kept, where that is not the embedded store.</summary>
+    public InfluxOptions? InfluxDb { get; init; }
+
+    /// <summary>The files that hold InfluxDB's tokens, by the keys that name them.</summary>
+    public IReadOnlyDictionary<string, string> InfluxTokenFiles { get; init; } = new Dictionary<string, string>();
 
     /// <summary>
     /// The connection string of a PostgreSQL database for the state, a secret; <see cref="DatabaseFile"/> takes its place where both are
@@ -274,8 +281,25 @@ sealed record WhistleOptions
             yield return new(
                 $"{nameof(Kafka)}:{nameof(Kafka.Brokers)}", "with Kafka the state is in PostgreSQL, and neither "
                 + $"{nameof(Database)} nor {nameof(DatabaseFile)} is set. Set one of them.");
+        if (Roles != ServerRoles.All && InfluxDb is null)
+            yield return new(
+                nameof(Roles), $"processes that share the work read telemetry from InfluxDB, and {nameof(InfluxDb)}:Url is not set. Set "
+                + $"it, or leave {nameof(Roles)} out.");
         foreach (var error in Kafka.Errors())
             yield return new($"{nameof(Kafka)}:{error.Name}", error.Reason);
+        foreach (var error in InfluxDb?.Errors() ?? [])
+            yield return new(nameof(InfluxDb), error);
+        List<OptionError> unread =
+        [
+            .. Kafka.ClientFiles.Select(f => (Key: $"{nameof(Kafka)}:{nameof(Kafka.ClientFiles)}:{f.Key}", File: f.Value))
+                .Concat(InfluxTokenFiles.Select(f => (Key: f.Key, File: f.Value)))
+                .Select(f => (f.Key, Fault: new SecretFile(f.File, SecretForm.Line("the secret")).Fault()))
+                .Where(f => f.Fault is not null).Select(f => new OptionError(f.Key, f.Fault!)),
+        ];
+        foreach (var error in unread)
+            yield return error;
+        if (Kafka.Brokers is not null && unread.Count == 0 && Kafka.ClientFault() is { } fault)
+            yield return new($"{nameof(Kafka)}:{nameof(Kafka.Client)}", fault);
     }
 
     IEnumerable<OptionError> ListenErrors()

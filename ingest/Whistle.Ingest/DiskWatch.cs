@@ -35,8 +35,8 @@ public sealed record DiskOptions
 /// them, then the samples of senders, who keep them and send them again. Not thread-safe.
 /// </summary>
 public sealed class DiskWatch(
-    DiskOptions options, StoreOptions storeOptions, DuckDbStore? store, TelemetryLog log, StateDatabase database, StateReserve reserve,
-    HealthBoard health, IngestMetrics metrics, TimeProvider time, ILogger<DiskWatch> logger)
+    DiskOptions options, StoreOptions storeOptions, TelemetryLog log, StateDatabase database, StateReserve reserve,
+    HealthBoard health, IngestMetrics metrics, TimeProvider time, ILogger<DiskWatch> logger, DuckDbStore? store = null)
 {
     const string Component = "disk";
     const string Dropped = "retention";

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 
 using Whistle.Ingest.Gateways;
 using Whistle.Ingest.Heads;
+using Whistle.Ingest.Influx;
 using Whistle.Ingest.Kafka;
 using Whistle.Ingest.Logs;
 using Whistle.Ingest.Stores;
@@ -23,6 +24,9 @@ public sealed record IngestStageOptions
     public required SeriesLimitOptions SeriesLimits { get; init; }
 
     public TelemetryLogOptions Log { get; init; } = new();
+
+    /// <summary>Where telemetry is kept instead of <see cref="Store"/>; null for that.</summary>
+    public InfluxOptions? Influx { get; init; }
 
     /// <summary>The log between gateway and detectors; embedded where it names no brokers.</summary>
     public KafkaOptions Kafka { get; init; } = new();
@@ -84,16 +88,29 @@ public static class IngestStage
     /// <exception cref="StoreException">A server that is needed does not answer, or lacks what this process needs there.</exception>
     public static void OpenIngest(this IServiceProvider services, IngestStageOptions options)
     {
+        // The disk watch looks at it, wherever telemetry is.
+        Directory.CreateDirectory(options.Store.Folder);
         services.GetRequiredService<ITelemetryStore>();
+        services.GetService<InfluxStore>()?.Check();
         if (options.Kafka.Brokers is not null && (options.IsGateway || options.IsDetect))
             services.GetRequiredService<KafkaTopics>().Open();
     }
 
     public static void MapIngest(this IEndpointRouteBuilder routes) => routes.ServiceProvider.GetRequiredService<Gateway>().Map(routes);
 
-    static void AddStore(IServiceCollection services, IngestStageOptions options) => services
-        .AddSingleton(s => options.Store with { HasHistory = options.IsBesideState && !s.GetRequiredService<StateDatabase>().IsNew })
-        .AddSingleton<DuckDbStore>().AddSingleton<ITelemetryStore>(s => s.GetRequiredService<DuckDbStore>())
+    static void AddStore(IServiceCollection services, IngestStageOptions options)
+    {
+        services.AddSingleton(
+            s => options.Store with { HasHistory = options.IsBesideState && !s.GetRequiredService<StateDatabase>().IsNew });
+        if (options.Influx is { } influx)
+            services.AddSingleton(influx).AddSingleton<InfluxStore>()
+                .AddSingleton<ITelemetryStore>(s => s.GetRequiredService<InfluxStore>());
+        else
+            services.AddSingleton<DuckDbStore>().AddSingleton<ITelemetryStore>(s => s.GetRequiredService<DuckDbStore>());
+        AddTelemetry(services);
+    }
+
+    static void AddTelemetry(IServiceCollection services) => services
         .AddSingleton(s => new TelemetryLog(
             s.GetRequiredService<TelemetryLogOptions>(), s.GetRequiredService<MemoryOptions>(), s.GetRequiredService<Head>(),
             s.GetRequiredService<ITelemetryStore>(), s.GetRequiredService<IngestMetrics>(), s.GetRequiredService<HealthBoard>(),

@@ -137,6 +137,11 @@ public sealed class Settings(IReadOnlyList<SettingsLayer> layers, List<string> e
     /// <summary>The names that have been asked for in a section.</summary>
     internal IReadOnlyList<string> Keys(string section) => _sections[section];
 
+    /// <summary>The names under a section that any layer has, in order.</summary>
+    internal IReadOnlyList<string> Children(string section) =>
+        [.. layers.SelectMany(l => l.Keys).Where(k => IsIn(k, section)).Select(k => k[(section.Length + 1)..].Split(':')[0])
+            .Distinct(StringComparer.OrdinalIgnoreCase).Order(StringComparer.Ordinal)];
+
     string Names(string section) => string.Join(", ", _sections[section]);
 
     static (string Section, string Name) Split(string key)

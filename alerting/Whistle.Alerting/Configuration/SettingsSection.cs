@@ -7,6 +7,12 @@ namespace Whistle.Alerting.Configuration;
 /// <summary>Reads the values of one section. What is not given, or cannot be read (which is an error then), is null.</summary>
 public sealed class SettingsSection(Settings settings, string path)
 {
+    /// <summary>The key of the section itself.</summary>
+    public string Name => path;
+
+    /// <summary>The names of the sections in it, where they are not ours to know.</summary>
+    public IReadOnlyList<string> Names() => settings.Children(path);
+
     static readonly List<string> Units = ["KiB", "MiB", "GiB", "TiB"];
 
     /// <summary>Whether any layer has anything of it.</summary>

@@ -11,8 +11,8 @@ namespace Whistle.Backups;
 /// <param name="Total">In bytes, as was expected at its beginning.</param>
 sealed record BackupProgress(string Doing, long Done, long Total);
 
-/// <summary>What a backup is made of. A state in PostgreSQL is left to pg_dump.</summary>
-sealed record BackupSource(string DataFolder, StateDatabase State, DuckDbStore Telemetry, TimeProvider Time);
+/// <summary>What a backup is made of. A state in PostgreSQL is left to pg_dump, and telemetry in InfluxDB to its own means.</summary>
+sealed record BackupSource(string DataFolder, StateDatabase State, DuckDbStore? Telemetry, TimeProvider Time);
 
 /// <summary>
 /// A consistent copy of a data folder, made while the server works. The state comes first and the telemetry after it: whatever the state
@@ -104,7 +104,7 @@ static class Backup
         cancellation.ThrowIfCancellationRequested();
         var telemetry = Path.Combine(partial, Telemetry);
         FileCopy.MakeFolder(telemetry);
-        source.Telemetry.CopyTo(telemetry, file => Copied(file with { Path = $"{Telemetry}/{file.Path}" }), cancellation);
+        source.Telemetry?.CopyTo(telemetry, file => Copied(file with { Path = $"{Telemetry}/{file.Path}" }), cancellation);
         CopyRest(source.DataFolder, partial, Copied, cancellation);
         progress(new("verifying", done, Math.Max(done, expected)));
         var engine = source.State.IsPostgreSql ? BackupManifest.PostgreSql : BackupManifest.Sqlite;

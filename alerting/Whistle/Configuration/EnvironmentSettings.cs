@@ -13,7 +13,8 @@ static class EnvironmentSettings
     // For the verbs that look at a server.
     const string Server = "WHISTLE_SERVER";
 
-    static readonly string[] Sections = [nameof(WhistleOptions.Alerting), nameof(WhistleOptions.Incidents), nameof(WhistleOptions.Kafka)];
+    static readonly string[] Sections =
+        [nameof(WhistleOptions.Alerting), nameof(WhistleOptions.Incidents), nameof(WhistleOptions.Kafka), nameof(WhistleOptions.InfluxDb)];
 
     /// <summary><c>WHISTLE_Alerting__Mail__Host</c> is <c>Alerting:Mail:Host</c>. An empty variable counts as none.</summary>
     public static SettingsLayer Read(IReadOnlyDictionary<string, string> variables, Action<string> fail)

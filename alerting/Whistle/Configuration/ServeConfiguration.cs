@@ -57,7 +57,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
     static bool IsPlainFile(string path) =>
         !Directory.Exists(path) && (!Native.IsKnown || Native.StatFollowing(path, out var stat) != 0 || stat.IsFile);
 
-    static WhistleOptions Read(SettingsSection top) => WithDatabase(top, Defaults with
+    static WhistleOptions Read(SettingsSection top) => WithInflux(top, WithDatabase(top, Defaults with
     {
         DataFolder = top.Path(nameof(WhistleOptions.DataFolder)) ?? Defaults.DataFolder,
         Listen = top.Addresses(nameof(WhistleOptions.Listen)) ?? Defaults.Listen,
@@ -92,7 +92,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
         Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),
         Alerting = AlertingOptions.Read(top.Section(nameof(WhistleOptions.Alerting))),
-    });
+    }));
 
     static WhistleOptions WithDatabase(SettingsSection top, WhistleOptions options)
     {
@@ -111,7 +111,14 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         SessionTimeout = section.Duration(nameof(KafkaOptions.SessionTimeout)) ?? defaults.SessionTimeout,
         Client = section.Free(nameof(KafkaOptions.Client)),
         ClientFiles = section.FreePaths(nameof(KafkaOptions.ClientFiles)),
+        ReadSecret = file => new SecretFile(file, SecretForm.Line("the secret")).Read(),
     };
+
+    static WhistleOptions WithInflux(SettingsSection top, WhistleOptions options)
+    {
+        var (influx, files) = InfluxSettings.Read(top.Section(nameof(WhistleOptions.InfluxDb)), options.Retention);
+        return options with { InfluxDb = influx, InfluxTokenFiles = files };
+    }
 
     static SearchOptions ReadSearches(SettingsSection section, SearchOptions defaults) => defaults with
     {

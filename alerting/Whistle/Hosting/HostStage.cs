@@ -59,7 +59,7 @@ static class HostStage
             .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ServerLockWatch>().Look))
             .AddSingleton(s => ResourceCheck.Of(s.GetRequiredService<ListeningFile>().Look))
             .AddSingleton(s => new BackupSource(
-                options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetRequiredService<DuckDbStore>(), options.Time))
+                options.DataFolder, s.GetRequiredService<StateDatabase>(), s.GetService<DuckDbStore>(), options.Time))
             .AddSingleton<PasskeyLogIn>().AddSingleton<BackupApi>().AddSingleton<LocalAgent>().AddHostedService<SessionWatch>();
         Authentication.Add(builder, options, folder.Access);
         // Of keys that are made from now on; those that there are go on until they end.

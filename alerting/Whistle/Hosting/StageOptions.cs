@@ -17,6 +17,7 @@ static class StageOptions
         Log = options.Log,
         Gateway = options.Gateway,
         Kafka = options.Kafka,
+        Influx = options.InfluxDb,
         IsGateway = options.Has(ServerRoles.Gateway),
         IsDetect = options.Has(ServerRoles.Detect),
         Disk = options.Disk,

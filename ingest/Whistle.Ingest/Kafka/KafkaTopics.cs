@@ -33,14 +33,16 @@ sealed class KafkaTopics(KafkaOptions options, HealthBoard health, ILogger<Kafka
     {
         try
         {
-            using var admin = new AdminClientBuilder(options.ForAdmin()).SetLogHandler((_, _) => { }).Build();
+            using var admin = NewClient();
             var topic = admin.GetMetadata(options.Topic, Patience).Topics.Find(t => t.Topic == options.Topic);
             if (topic is null || topic.Error.IsError || topic.Partitions.Count == 0)
                 throw new StoreException(
-                    $"Kafka at {options.Brokers} has no topic {options.Topic}: {topic?.Error.Reason ?? "it is not listed"}. Make it, with "
-                    + "one partition or more for each process of the role detect, or let the brokers make topics (auto.create.topics.enable).");
+                    $"Kafka at {options.Brokers} has no topic {options.Topic}: {topic?.Error.Reason ?? "it is not listed"}. "
+                    + "Make it, with one partition or more for each process of the role detect, or let the brokers make topics (auto.create.topics.enable).");
             _partitions = topic.Partitions.Count;
-            Say(TopicCheck.Findings(options.Topic, topic.Partitions.Min(p => p.Replicas.Length), Settings(admin)));
+            var replicas = topic.Partitions.Min(p => p.Replicas.Length);
+            // Brokers that do not tell take their time not to.
+            _ = Task.Run(async () => Say(TopicCheck.Findings(options.Topic, replicas, await SettingsAsync())));
         }
         catch (KafkaException e)
         {
@@ -60,13 +62,16 @@ sealed class KafkaTopics(KafkaOptions options, HealthBoard health, ILogger<Kafka
             health.Clear(KafkaLog.Component, Subject);
     }
 
+    IAdminClient NewClient() => new AdminClientBuilder(options.ForAdmin()).SetLogHandler((_, _) => { }).Build();
+
     // A client may be allowed to write and read, and not to look at settings.
-    Dictionary<string, string>? Settings(IAdminClient admin)
+    async Task<Dictionary<string, string>?> SettingsAsync()
     {
         try
         {
+            using var admin = NewClient();
             var resource = new ConfigResource { Type = ResourceType.Topic, Name = options.Topic };
-            var answers = admin.DescribeConfigsAsync([resource], new() { RequestTimeout = Patience }).GetAwaiter().GetResult();
+            var answers = await admin.DescribeConfigsAsync([resource], new() { RequestTimeout = Patience });
             return answers.Single().Entries.ToDictionary(e => e.Key, e => e.Value.Value);
         }
         catch (KafkaException e)

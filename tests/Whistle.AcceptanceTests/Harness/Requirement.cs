@@ -52,6 +52,8 @@ static class Requirement
 
     public static string VictoriaMetrics() => Program("WHISTLE_TEST_VICTORIAMETRICS");
 
+    public static string InfluxDb() => Program("WHISTLE_TEST_INFLUXD");
+
     public static string NodeExporter() => Program("WHISTLE_TEST_NODE_EXPORTER");
 
     /// <summary>The folder in <c>WHISTLE_TEST_POSTGRES</c>, with <c>initdb</c> and <c>postgres</c>.</summary>

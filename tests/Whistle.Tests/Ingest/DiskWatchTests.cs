@@ -63,8 +63,8 @@ public sealed class DiskWatchTests : IDisposable
         Assert.Equal(Hours, Left);
         _hour = Bytes() / Hours;
         _watch = new DiskWatch(
-            new() { MinFree = 2 * _hour }, _options, _store, _log, _state, _reserve, _health, metrics, _time,
-            NullLogger<DiskWatch>.Instance)
+            new() { MinFree = 2 * _hour }, _options, _log, _state, _reserve, _health, metrics, _time,
+            NullLogger<DiskWatch>.Instance, _store)
         {
             SpaceOf = _ => new DiskSpace(1 << 30, _free(), 0, 0),
         };

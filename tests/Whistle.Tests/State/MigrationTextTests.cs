@@ -22,6 +22,7 @@ public sealed class MigrationTextTests
         people 2 009d3bfbfe9a070f813c7842faffbdf1
         ingest-series 0 eda3fcc0a26e0cbe793f43eb23aaa665
         detectors 0 64baf7cdd6263c414b46176af449b36a
+        detectors 1 a418720cbbf6ad6e3953dbbf4da2580c
         incidents 0 7c315d9689f13d9b28b7873ec19807c1
         incidents 1 a8ce1ead1af86ba92cfacc46f81b3069
         incidents 2 2e16c864df2b237715ee2785c17266ca
@@ -42,6 +43,7 @@ public sealed class MigrationTextTests
         alerting 1 58bf622ffc652dcdb5a4b87db16179a0
         reserve 0 abe90d168676c3d5e8dce0a20b738f65
         audit 0 6ca8e7b84805acf7a032f30ba43f2a7f
+        leases 0 26d84bcd40b3e92211839e533140aef0
         """;
 
     [Fact]
