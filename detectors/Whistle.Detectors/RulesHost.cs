@@ -315,7 +315,7 @@ public sealed partial class RulesHost : BackgroundService, ISignals
         var before = Groups;
         var signals = before.Count > 0 ? Current(before) : await StoredAsync(cancellation);
         var recorded = before.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Recorded);
-        var groups = rules.Groups.Select(g => State(g, rules, signals, recorded, _environment.Series)).ToList();
+        var groups = rules.Groups.Select(g => State(g, rules, signals, recorded)).ToList();
         foreach (var group in groups)
             group.LastSlot =
                 before.FirstOrDefault(b => b.Group.Key == group.Group.Key && b.Group.Interval == group.Group.Interval)?.LastSlot;
@@ -332,12 +332,11 @@ public sealed partial class RulesHost : BackgroundService, ISignals
         (await _store.LoadSeenAsync(cancellation)).Where(s => _store.Shares.Has(s.Labels)).GroupBy(s => s.Rule)
             .ToDictionary(g => g.Key, g => g.ToList());
 
-    static GroupState State(
-        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded,
-        ISeriesSource series)
+    GroupState State(
+        RuleGroup group, RuleSet rules, Dictionary<string, List<Signal>> signals, Dictionary<string, RecordedOutput> recorded)
     {
-        var standing = series is ILiveSeriesSource live ? new StandingGroup(live) : null;
-        return new(group, [.. group.Rules.Select(State)]) { Standing = standing };
+        var standing = _environment.Series is ILiveSeriesSource live ? new StandingGroup(live) : null;
+        return new(group, [.. group.Rules.Select(State)]) { Standing = standing, IsShared = !_environment.Own.IsAll };
 
         RuleState State(Rule rule)
         {

@@ -89,13 +89,18 @@ sealed class AlertEvaluation(
         return [.. rule.Annotations.Select(a => new Label(a.Name, a.Template.Render(data)))];
     }
 
+    // Once a minute is often enough for a number that somebody reads.
+    bool MustTellValue(Signal before, Signal next) => group.IsShared && !before.Value.Equals(next.Value)
+        && before.Condition.LastEvaluation.ToUnixTimeSeconds() / 60 != at.ToUnixTimeSeconds() / 60;
+
     void Keep(Signal? before, Signal next)
     {
         if (next.State is SignalState.Resolved)
             state.Signals.Remove(next.Labels);
         else
             state.Signals[next.Labels] = next;
-        if (before is null || before.Condition != next.Condition with { LastEvaluation = before.Condition.LastEvaluation })
+        if (before is null || before.Condition != next.Condition with { LastEvaluation = before.Condition.LastEvaluation }
+            || MustTellValue(before, next))
             group.UnsavedSignals.Add(next);
         if (before?.State == next.State)
             return;

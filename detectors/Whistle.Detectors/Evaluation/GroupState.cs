@@ -14,6 +14,9 @@ sealed class GroupState(RuleGroup group, IReadOnlyList<RuleState> rules)
     /// <summary>What its rules share of the head; null where there is none.</summary>
     public StandingGroup? Standing { get; init; }
 
+    /// <summary>Others read its signals from the database alone, so their values are written there too.</summary>
+    public bool IsShared { get; init; }
+
     /// <summary>The grid instant of the last evaluation.</summary>
     public DateTimeOffset? LastSlot { get; set; }
 

@@ -38,7 +38,8 @@ sealed class KafkaTopics(KafkaOptions options, HealthBoard health, ILogger<Kafka
             if (topic is null || topic.Error.IsError || topic.Partitions.Count == 0)
                 throw new StoreException(
                     $"Kafka at {options.Brokers} has no topic {options.Topic}: {topic?.Error.Reason ?? "it is not listed"}. "
-                    + "Make it, with one partition or more for each process of the role detect, or let the brokers make topics (auto.create.topics.enable).");
+                    + "Make it, with one partition or more for each process of the role detect, or let the brokers make topics "
+                    + "(auto.create.topics.enable).");
             _partitions = topic.Partitions.Count;
             var replicas = topic.Partitions.Min(p => p.Replicas.Length);
             // Brokers that do not tell take their time not to.

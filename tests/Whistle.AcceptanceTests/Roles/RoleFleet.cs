@@ -113,8 +113,16 @@ sealed class RoleFleet : IAsyncDisposable
         {
             foreach (var path in questions.Prepend("api/whistle/v1/health"))
             {
-                using var answer = await process.Http.GetAsync(new Uri(path, UriKind.Relative));
-                told.Add($"{name} {path}: {(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync()}");
+                try
+                {
+                    using var answer = await process.Http.GetAsync(new Uri(path, UriKind.Relative));
+                    told.Add($"{name} {path}: {(int)answer.StatusCode} {await answer.Content.ReadAsStringAsync()}");
+                }
+                catch (HttpRequestException e)
+                {
+                    told.Add($"{name}: {e.Message}");
+                    break;
+                }
             }
         }
 
