@@ -34,6 +34,7 @@ static class CommandLine
             SessionsCommand.Build(),
             AuditCommand.Build(),
             BackupCommand.Build(),
+            JobsCommand.Build(),
             HealthCommand.Build(),
             LoginCommand.Build(),
             LogoutCommand.Build(),
