@@ -23,10 +23,12 @@ static class ScheduledBackup
     }
 
     // Whatever else lies there is not touched.
-    static IEnumerable<string> Own(string folder, string suffix) => !Directory.Exists(folder) ? [] : Directory.GetDirectories(folder)
-        .Where(f => Path.GetFileName(f) is var name && name.StartsWith(Prefix, StringComparison.Ordinal)
-            && name.EndsWith(suffix, StringComparison.Ordinal) && new DirectoryInfo(f).LinkTarget is null
-            && DateTime.TryParseExact(name[Prefix.Length..^suffix.Length], Format, CultureInfo.InvariantCulture, DateTimeStyles.None, out _));
+    static IEnumerable<string> Own(string folder, string suffix) => !Directory.Exists(folder) ? []
+        : Directory.GetDirectories(folder).Where(f => new DirectoryInfo(f).LinkTarget is null && IsOwn(Path.GetFileName(f), suffix));
+
+    static bool IsOwn(string name, string suffix) =>
+        name.StartsWith(Prefix, StringComparison.Ordinal) && name.EndsWith(suffix, StringComparison.Ordinal)
+        && DateTime.TryParseExact(name[Prefix.Length..^suffix.Length], Format, CultureInfo.InvariantCulture, DateTimeStyles.None, out _);
 
     static void Delete(string folder)
     {

@@ -96,6 +96,8 @@ static class Examples
         ],
         ["audit verify"] = ["whistle audit verify", "whistle audit verify --head 1234:HASH"],
         ["audit export"] = ["whistle audit export > audit.jsonl", "whistle audit export --since 720h > november.jsonl"],
+        ["jobs list"] = ["whistle jobs list", "whistle jobs list --output wide"],
+        ["jobs run"] = ["whistle jobs run alert-retention"],
         ["backup create"] = ["whistle backup create /var/backups/whistle/1"],
         ["backup verify"] = ["whistle backup verify /var/backups/whistle/1"],
         ["backup restore"] = ["whistle backup restore /var/backups/whistle/1 --data /var/lib/whistle --replace"],

@@ -55,7 +55,8 @@ static class JobsApi
             }
 
             _ = Task.Run(() => RunAsync(runner, job, hold, begunAt, stopping), CancellationToken.None);
-            return TypedResults.Accepted($"{WhistleApi.Root}/jobs", Answer(job, new(begunAt, begunAt, null, null, null, runner.Instance), options));
+            var run = new JobRun(begunAt, begunAt, null, null, null, runner.Instance);
+            return TypedResults.Accepted($"{WhistleApi.Root}/jobs", Answer(job, run, options));
         }).WithName("runJob").WithSummary("Runs a job now, on this server, besides its schedule.");
     }
 
