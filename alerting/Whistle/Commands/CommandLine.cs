@@ -40,6 +40,7 @@ static class CommandLine
             LogoutCommand.Build(),
             SimulateCommand.Build(),
             DataCommand.Build(),
+            StateCommand.Build(),
             CompletionCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))

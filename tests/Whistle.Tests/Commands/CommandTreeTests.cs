@@ -25,7 +25,7 @@ public sealed partial class CommandTreeTests
     [
         "serve", "demo", "rules check", "rules test", "runbooks check", "runbooks explain", "runbooks test", "runbooks schema",
             "backup verify", "backup restore",
-        "simulate", "data check", "data repair", "completion",
+        "simulate", "data check", "data repair", "state copy", "completion",
     ];
 
     static IEnumerable<(string Path, Command Command)> Verbs =>
