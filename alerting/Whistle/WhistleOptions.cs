@@ -184,8 +184,8 @@ sealed record WhistleOptions
             {
                 if (File.Exists(Path.Combine(DataFolder, ServerFolder.StateMoved)))
                     throw new StartException(
-                        $"The state of {DataFolder} was copied to PostgreSQL with `whistle state copy`, and {ServerFolder.State} there is out "
-                        + $"of date. Name the database with {nameof(DatabaseFile)} (docs/state.md, Move to PostgreSQL).");
+                        $"The state of {DataFolder} was copied to PostgreSQL with `whistle state copy`, and {ServerFolder.State} there is "
+                        + $"out of date. Name the database with {nameof(DatabaseFile)} (docs/state.md, Move to PostgreSQL).");
                 var opening = new StateOpening { HasHistory = StateStages.HasHistory(DataFolder), Accept = AcceptState, Verify = verify };
                 return new StateDatabase(Path.Combine(DataFolder, ServerFolder.State), opening);
             }

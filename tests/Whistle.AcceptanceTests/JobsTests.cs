@@ -102,8 +102,8 @@ public sealed class JobsTests(PostgreSqlServer server) : IClassFixture<PostgreSq
                 await command.ExecuteNonQueryAsync(Cancellation);
             await NumberAsync(
                 database,
-                $"UPDATE qrtz_triggers SET next_fire_time = {TimeProvider.System.GetUtcNow().UtcTicks} WHERE trigger_name = 'signal-retention' "
-                + "RETURNING 1");
+                $"UPDATE qrtz_triggers SET next_fire_time = {TimeProvider.System.GetUtcNow().UtcTicks} "
+                + "WHERE trigger_name = 'signal-retention' RETURNING 1");
             await UntilAsync(async () => await RunningAsync() is not null);
             killed = (await RunningAsync())!;
             await (await InstanceOfAsync(a) == killed ? a : b).KillAsync();
@@ -160,7 +160,8 @@ public sealed class JobsTests(PostgreSqlServer server) : IClassFixture<PostgreSq
             var seen = new HashSet<string>();
             await UntilAsync(() =>
             {
-                seen.UnionWith(Directory.GetDirectories(folder.FullName, "whistle-*Z").Where(f => File.Exists(Path.Combine(f, "backup.json"))));
+                seen.UnionWith(
+                    Directory.GetDirectories(folder.FullName, "whistle-*Z").Where(f => File.Exists(Path.Combine(f, "backup.json"))));
                 return Task.FromResult(seen.Count >= 4);
             });
         }
@@ -201,7 +202,8 @@ public sealed class JobsTests(PostgreSqlServer server) : IClassFixture<PostgreSq
             var runner = new JobRunner(
                 jobs, store, health, Metrics.WithCustomRegistry(Metrics.NewCustomRegistry()), TimeProvider.System,
                 NullLogger<JobRunner>.Instance);
-            var host = new JobsHost(runner, store, () => database, health, TimeProvider.System, NullLoggerFactory.Instance);
+            var host = new JobsHost(
+                runner, store, takesPart: true, () => database, health, TimeProvider.System, NullLoggerFactory.Instance);
             await host.StartAsync(Cancellation);
             return new(state, host);
         }

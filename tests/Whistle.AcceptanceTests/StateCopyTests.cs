@@ -71,7 +71,8 @@ public sealed class StateCopyTests : IClassFixture<PostgreSqlServer>, IDisposabl
             {
                 await NumberAsync(
                     database,
-                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()");
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                    + "WHERE pid <> pg_backend_pid() AND datname = current_database()");
                 await process.WaitForExitAsync(Cancellation);
                 Assert.Equal(1, process.ExitCode);
             }

@@ -30,8 +30,8 @@ static class StateCommand
 
     public static Command Build()
     {
-        var copy = new Command("copy", "Copies all of the state to an empty PostgreSQL database, compares the two row by row, and marks the "
-            + "folder so that no server starts on the old state. One that was interrupted goes on when it is run again.")
+        var copy = new Command("copy", "Copies all of the state to an empty PostgreSQL database, compares the two row by row, and marks "
+            + "the folder so that no server starts on the old state. One that was interrupted goes on when it is run again.")
         { From, To, Data, ServeCommand.Config, Database };
         copy.SetAction(RunAsync);
         return new Command("state", "Moves the state of a stopped server.") { copy };
@@ -90,7 +90,7 @@ static class StateCommand
         if (configuration.Errors.Count > 0)
             throw new StartException(string.Join(Environment.NewLine, configuration.Errors));
         return configuration.Options.UsesPostgreSql ? configuration.Options : throw new StartException(
-            $"No database is named, so nothing was copied. Write its connection string into a file that only you can read, and name that "
+            $"No database is named, so nothing was copied. Write its connection string into a file that only you can read, and name it "
             + $"with {Database.Name}.");
     }
 

@@ -7,9 +7,10 @@ namespace Whistle.Jobs;
 /// Has the jobs run when they are due, from when the server has started until it stops. Jobs of the installation are on a schedule that all
 /// servers of a PostgreSQL share, those of this server alone on one in memory.
 /// </summary>
+/// <param name="takesPart">Whether it runs jobs of the installation at all.</param>
 /// <param name="database">As <see cref="JobScheduler.BuildAsync"/> has it.</param>
 sealed class JobsHost(
-    JobRunner runner, JobStore store, Func<string?> database, HealthBoard health, TimeProvider time, ILoggerFactory loggers)
+    JobRunner runner, JobStore store, bool takesPart, Func<string?> database, HealthBoard health, TimeProvider time, ILoggerFactory loggers)
     : BackgroundService
 {
     const string Subject = "scheduler";
@@ -17,7 +18,8 @@ sealed class JobsHost(
     static readonly TimeSpan Look = TimeSpan.FromMinutes(1);
 
     readonly ILogger _logger = loggers.CreateLogger<JobsHost>();
-    readonly List<JobScheduler> _schedulers = [];
+    readonly List<ScheduledJob> _jobs = [.. runner.Jobs.Where(j => j.IsOwn || takesPart)];
+    List<JobScheduler> _schedulers = [];
 
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
@@ -34,7 +36,7 @@ sealed class JobsHost(
             {
                 if (_schedulers.Count == 0)
                     await StartAsync(database(), stoppingToken);
-                foreach (var (scheduler, job) in Places())
+                foreach (var (scheduler, job) in Places(_schedulers))
                     await scheduler.ScheduleAsync(job, stoppingToken);
                 await runner.ReportAsync(stoppingToken);
                 health.Clear(JobRunner.Component, Subject);
@@ -60,21 +62,34 @@ sealed class JobsHost(
     async Task StartAsync(string? shared, CancellationToken cancellation)
     {
         await store.EndLeftAsync(time.GetUtcNow(), cancellation);
-        foreach (var job in runner.Jobs)
+        foreach (var job in _jobs)
             await store.KnowAsync(job, time.GetUtcNow(), cancellation);
         var latest = await store.LatestAsync(cancellation);
-        _schedulers.Add(await JobScheduler.BuildAsync(runner, shared, loggers, cancellation));
-        if (shared is not null && runner.Jobs.Any(j => j.IsOwn))
-            _schedulers.Add(await JobScheduler.BuildAsync(runner, null, loggers, cancellation));
-        foreach (var (scheduler, job) in Places())
+        List<JobScheduler> built = [];
+        try
         {
-            await scheduler.ScheduleAsync(job, cancellation);
-            await scheduler.MakeUpAsync(job, latest.GetValueOrDefault(job.Name), time.GetUtcNow(), cancellation);
-        }
+            if (shared is null || takesPart)
+                built.Add(await JobScheduler.BuildAsync(runner, shared, loggers, cancellation));
+            if (shared is not null && _jobs.Any(j => j.IsOwn))
+                built.Add(await JobScheduler.BuildAsync(runner, null, loggers, cancellation));
+            foreach (var (scheduler, job) in Places(built))
+            {
+                await scheduler.ScheduleAsync(job, cancellation);
+                await scheduler.MakeUpAsync(job, latest.GetValueOrDefault(job.Name), time.GetUtcNow(), cancellation);
+            }
 
-        foreach (var scheduler in _schedulers)
-            await scheduler.StartAsync(cancellation);
+            foreach (var scheduler in built)
+                await scheduler.StartAsync(cancellation);
+            (_schedulers, built) = (built, []);
+        }
+        finally
+        {
+            // The next attempt begins from nothing.
+            foreach (var scheduler in built)
+                await scheduler.DisposeAsync();
+        }
     }
 
-    IEnumerable<(JobScheduler Scheduler, ScheduledJob Job)> Places() => runner.Jobs.Select(j => (_schedulers[j.IsOwn ? ^1 : 0], j));
+    IEnumerable<(JobScheduler Scheduler, ScheduledJob Job)> Places(List<JobScheduler> schedulers) =>
+        _jobs.Select(j => (schedulers[j.IsOwn ? ^1 : 0], j));
 }

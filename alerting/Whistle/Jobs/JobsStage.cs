@@ -19,8 +19,10 @@ static class JobsStage
         }
 
         services.AddSingleton(s => new JobStore(s.GetRequiredService<StateDatabase>(), instance)).AddSingleton<JobRunner>();
+        // Whoever sends digests needs the channels.
+        var takesPart = options.Roles.HasFlag(ServerRoles.Alert);
         return !options.RunTimers ? services : services.AddHostedService(s => new JobsHost(
-            s.GetRequiredService<JobRunner>(), s.GetRequiredService<JobStore>(), () => options.ConnectionString,
+            s.GetRequiredService<JobRunner>(), s.GetRequiredService<JobStore>(), takesPart, () => options.ConnectionString,
             s.GetRequiredService<HealthBoard>(), options.Time, s.GetRequiredService<ILoggerFactory>()));
     }
 }

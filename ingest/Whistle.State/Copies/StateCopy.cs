@@ -11,7 +11,7 @@ namespace Whistle.State.Copies;
 public sealed record CopyProgress(string Doing, long Done, long Total);
 
 /// <param name="Id">Of the state, which stays the same.</param>
-/// <param name="Altered">Texts that PostgreSQL cannot hold as they were, such as with NUL: it has a replacement for these characters.</param>
+/// <param name="Altered">Texts that PostgreSQL cannot hold as they were, such as with NUL: these characters have a replacement.</param>
 public sealed record CopiedState(string Id, IReadOnlyList<ComparedTable> Tables, long Altered)
 {
     public long Rows => Tables.Sum(t => t.Rows);
@@ -32,7 +32,7 @@ public static class StateCopy
 
     /// <param name="tell">Called with how far it is.</param>
     /// <param name="whenWhole">Called once all is copied and compared, before the target may be used: marks the source.</param>
-    /// <exception cref="StateException">One of the two cannot be used so, the copy did not come to its end, or it is not the same.</exception>
+    /// <exception cref="StateException">One of the two cannot be used, the copy did not come to its end, or it is not the same.</exception>
     public static async Task<CopiedState> RunAsync(
         StateDatabase from, StateDatabase to, IReadOnlyList<StateSchema> program, Action<CopyProgress> tell, Func<Task> whenWhole,
         CancellationToken cancellation)
@@ -91,7 +91,7 @@ public static class StateCopy
             throw new StateException((await target.QueryAsync("SELECT id FROM instance", r => r.GetString(0), cancellation)) is [var other]
                 && other == id
                 ? "The database already has this state. Nothing was changed. Name it in the server's settings, or name an empty database."
-                : "The database already has another state. Nothing was changed. Name an empty database, or another schema with Search Path.");
+                : "The database already has another state. Nothing was changed. Name an empty database, or a schema with Search Path.");
         if (tables.Contains("migrations"))
             throw new StateException("The database has a table migrations that is not Whistle's. Nothing was changed. Name an empty one.");
         await using var transaction = await target.BeginWriteAsync(cancellation);

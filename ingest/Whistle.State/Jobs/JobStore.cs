@@ -65,11 +65,14 @@ public sealed class JobStore(StateDatabase state, string instance)
     {
         await using var connection = await state.OpenAsync(cancellation);
         await connection.ExecuteAsync(
-            "UPDATE jobs SET ended_at = $now, outcome = $outcome WHERE instance = $instance AND started_at IS NOT NULL AND ended_at IS NULL",
+            "UPDATE jobs SET ended_at = $now, outcome = $outcome "
+            + "WHERE instance = $instance AND started_at IS NOT NULL AND ended_at IS NULL",
             cancellation, ("$now", now), ("$outcome", JobOutcome.Interrupted), ("$instance", instance));
     }
 
-    /// <summary>Holds the job until the answer is disposed, or this process or its connection ends. Null where another run holds it.</summary>
+    /// <summary>
+    /// Holds the job until the answer is disposed, or this process or its connection ends. Null where another run holds it.
+    /// </summary>
     public async Task<IAsyncDisposable?> HoldAsync(ScheduledJob job, CancellationToken cancellation)
     {
         lock (_held)
@@ -130,7 +133,8 @@ public sealed class JobStore(StateDatabase state, string instance)
         var connection = await state.OpenAsync(cancellation);
         try
         {
-            var isHeld = await connection.QueryAsync("SELECT pg_try_advisory_lock($key)", r => r.GetBoolean(0), cancellation, ("$key", key));
+            var isHeld = await connection.QueryAsync(
+                "SELECT pg_try_advisory_lock($key)", r => r.GetBoolean(0), cancellation, ("$key", key));
             if (isHeld[0])
                 return connection;
         }

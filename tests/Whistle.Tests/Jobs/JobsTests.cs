@@ -177,7 +177,8 @@ public sealed class JobsTests : IDisposable
     async Task<StartedJobs> StartAsync(StateDatabase state, params ScheduledJob[] jobs)
     {
         var host = new JobsHost(
-            Runner(state, "a", jobs), new JobStore(state, "a"), () => null, _board, TimeProvider.System, NullLoggerFactory.Instance);
+            Runner(state, "a", jobs), new JobStore(state, "a"), takesPart: true, () => null, _board, TimeProvider.System,
+            NullLoggerFactory.Instance);
         await host.StartAsync(Cancellation);
         return new(host);
     }
