@@ -75,7 +75,8 @@ static class StateCommand
         var opening = new StateOpening { HasHistory = StateStages.HasHistory(folder) };
         using var from = new StateDatabase(Path.Combine(folder, ServerFolder.State), opening);
         return await StateCopy.RunAsync(
-            from, to, StateStages.All, p => report(p.Doing, p.Done, p.Total), () => MarkAsync(folder, from, to, cancellation), cancellation);
+            from, to, StateStages.All, p => report(p.Doing, p.Done, p.Total), () => MarkAsync(folder, from, to, cancellation),
+            cancellation);
     }
 
     static WhistleOptions Options(ParseResult arguments, string folder)
