@@ -104,13 +104,33 @@ public sealed class AlertingHost : BackgroundService
     public async Task BeginGenerationAsync(CancellationToken cancellation) =>
         await _environment.Database.SkipNumbersAsync("alerting_tickets", TicketsSinceBackup, cancellation);
 
-    /// <summary>One pass: decide on every incident as of <paramref name="now"/>, then send what may go.</summary>
+    /// <summary>One pass by hand: decide on every incident as of <paramref name="now"/>, do what is due, then send what may go.</summary>
     public async Task RunOnceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         await DecideAsync(now, cancellation);
+        await SendDigestAsync(now, cancellation);
+        if (_watermark == now)
+            await DropOldAsync(now, cancellation);
         foreach (var sender in _senders)
             await sender.DrainAsync(cancellation);
     }
+
+    /// <summary>Puts the lines that wait into one digest, where the oldest has waited long enough.</summary>
+    internal async Task SendDigestAsync(DateTimeOffset now, CancellationToken cancellation)
+    {
+        if (_senders.Exists(s => s.Channel.SendsDigests))
+        {
+            await _store.TakeDigestAsync(
+                now - _options.DigestAfter, MostDigestLines,
+                (transaction, first, lines) => PublishAsync(transaction, new AlertEvent.Digest(first, lines), now, cancellation),
+                cancellation);
+        }
+    }
+
+    /// <summary>Drops decisions, lines of digests and notifications that are older than they are kept.</summary>
+    internal Task DropOldAsync(DateTimeOffset now, CancellationToken cancellation) =>
+        _store.DropAsync(
+            now - _options.Retention, (transaction, kept) => OutboxStore.DropAsync(transaction, kept, cancellation), cancellation);
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll([DecideAsync(stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s, c), stoppingToken))]);
@@ -220,29 +240,16 @@ public sealed class AlertingHost : BackgroundService
         // At once after a start: a row that cannot be read keeps a page from being sent.
         if (!_isInspected)
             await InspectAsync(cancellation);
-        await SendDigestAsync(now, cancellation);
         // Not where a closed incident is not settled yet: it must be read again however long that lasts.
         if (whole && !(now - _watermark < AdvanceEvery))
             await AdvanceAsync(now, cancellation);
         _metrics.LastPass.Set(now.ToUnixTimeMilliseconds() / 1000.0);
     }
 
-    async Task SendDigestAsync(DateTimeOffset now, CancellationToken cancellation)
-    {
-        if (_senders.Exists(s => s.Channel.SendsDigests))
-        {
-            await _store.TakeDigestAsync(
-                now - _options.DigestAfter, MostDigestLines,
-                (transaction, first, lines) => PublishAsync(transaction, new AlertEvent.Digest(first, lines), now, cancellation),
-                cancellation);
-        }
-    }
-
     async Task AdvanceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
-        var kept = now - _options.Retention;
         await InspectAsync(cancellation);
-        await _store.AdvanceAsync(now, kept, transaction => OutboxStore.DropAsync(transaction, kept, cancellation), cancellation);
+        await _store.AdvanceAsync(now, cancellation);
         _watermark = now;
     }
 

@@ -11,6 +11,7 @@ using Whistle.Incidents;
 using Whistle.Remediation.Runs;
 using Whistle.State;
 using Whistle.State.Health;
+using Whistle.State.Jobs;
 
 namespace Whistle.Alerting;
 
@@ -34,6 +35,13 @@ public static class AlertingServices
                 Note = NoteAsync,
             },
             options, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<AlertingHost>>()));
+        services
+            .AddSingleton(s => new ScheduledJob(
+                "alert-digest", "Sends the digest of what nobody was paged for, once its oldest line has waited long enough.",
+                "0 * * * * ?", MissedRun.Skip, c => s.GetRequiredService<AlertingHost>().SendDigestAsync(Now(s), c)))
+            .AddSingleton(s => new ScheduledJob(
+                "alert-retention", "Drops decisions and notifications that are older than they are kept.",
+                "0 17 * * * ?", MissedRun.RunOnce, c => s.GetRequiredService<AlertingHost>().DropOldAsync(Now(s), c)));
         return runTimers ? services.AddHostedService(s => s.GetRequiredService<AlertingHost>()) : services;
     }
 
@@ -42,6 +50,8 @@ public static class AlertingServices
         TicketsApi.Map(routes, routes.ServiceProvider.GetRequiredService<AlertingHost>().Tickets);
         return routes;
     }
+
+    static DateTimeOffset Now(IServiceProvider services) => services.GetRequiredService<TimeProvider>().GetUtcNow();
 
     static Task NoteAsync(
         StateTransaction transaction, string incident, DateTimeOffset at, Decision decision, CancellationToken cancellation) =>

@@ -56,6 +56,21 @@ static partial class Log
         + "asked to end it. Check Oidc:Authority and the network.")]
     public static partial void OidcLogOutFailed(this ILogger logger, string provider, Exception exception);
 
+    [LoggerMessage(Level = LogLevel.Information, Message = "The job {Job} is done after {Seconds:0.0} s.")]
+    public static partial void JobDone(this ILogger logger, string job, double seconds);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The job {Job} failed.")]
+    public static partial void JobFailed(this ILogger logger, Exception exception, string job);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The job {Job} was stopped before it was done: the server ends.")]
+    public static partial void JobStopped(this ILogger logger, string job);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The job {Job} was due, and is left out: another run of it has not ended.")]
+    public static partial void JobLeftOut(this ILogger logger, string job);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Jobs are not scheduled; it is tried again.")]
+    public static partial void SchedulerFailed(this ILogger logger, Exception exception);
+
     [LoggerMessage(Level = LogLevel.Error, Message = "{Method} {Path} failed")]
     public static partial void RequestFailed(this ILogger logger, Exception exception, string method, string path);
 }

@@ -11,6 +11,7 @@ using Whistle.Ingest;
 using Whistle.Ingest.Heads;
 using Whistle.Inventory;
 using Whistle.Inventory.Callers;
+using Whistle.Jobs;
 using Whistle.Remediation;
 using Whistle.State.Health;
 using Whistle.Tls;
@@ -45,7 +46,9 @@ sealed class WhistleApp : IAsyncDisposable
         .AddIncidents(_options.ForIncidents())
         .AddRemediation(_options.ForRemediation(_folder.Owner))
         .AddAlerting(_options.Alerting, _options.RunTimers && _options.Has(ServerRoles.Alert))
-        .AddDashboard();
+        .AddDashboard()
+        // The last to start and the first to stop: jobs need all the rest.
+        .AddJobs(_options, _folder.Instance);
 
     void MapStages()
     {

@@ -129,6 +129,9 @@ sealed record WhistleOptions
     /// <summary>What it may hold in memory for work that others ask of it.</summary>
     public MemoryOptions Memory { get; init; } = new();
 
+    /// <summary>Backups that the server makes by itself.</summary>
+    public BackupOptions Backup { get; init; } = new();
+
     public TelemetryLogOptions Log { get; init; } = new();
 
     public GatewayOptions Gateway { get; init; } = new();
@@ -179,11 +182,15 @@ sealed record WhistleOptions
         {
             if (!UsesPostgreSql)
             {
+                if (File.Exists(Path.Combine(DataFolder, ServerFolder.StateMoved)))
+                    throw new StartException(
+                        $"The state of {DataFolder} was copied to PostgreSQL with `whistle state copy`, and {ServerFolder.State} there is "
+                        + $"out of date. Name the database with {nameof(DatabaseFile)} (docs/state.md, Move to PostgreSQL).");
                 var opening = new StateOpening { HasHistory = StateStages.HasHistory(DataFolder), Accept = AcceptState, Verify = verify };
                 return new StateDatabase(Path.Combine(DataFolder, ServerFolder.State), opening);
             }
 
-            return StateDatabase.PostgreSql(DatabaseFile is { } file ? SecretOf(file).Read() : Database!);
+            return StateDatabase.PostgreSql(ConnectionString!);
         }
         catch (StateException e) when (!UsesPostgreSql)
         {
@@ -200,6 +207,9 @@ sealed record WhistleOptions
             throw new StartException($"The connection string of the database cannot be read. {LikeThis}");
         }
     }
+
+    /// <summary>Of the state, a secret; null where it is a file.</summary>
+    internal string? ConnectionString => DatabaseFile is { } file ? SecretOf(file).Read() : Database;
 
     // A record would print the connection string.
     public override string ToString() => nameof(WhistleOptions);
@@ -261,6 +271,7 @@ sealed record WhistleOptions
         errors.AddRange(IncidentErrors());
         errors.AddRange(BrakeErrors());
         errors.AddRange(ResourceErrors());
+        errors.AddRange(Backup.Errors());
         errors.AddRange(Alerting.Errors());
         return errors;
     }

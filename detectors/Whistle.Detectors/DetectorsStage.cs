@@ -12,6 +12,7 @@ using Whistle.Inventory;
 using Whistle.PromQL;
 using Whistle.State;
 using Whistle.State.Health;
+using Whistle.State.Jobs;
 using Whistle.State.Memory;
 
 namespace Whistle.Detectors;
@@ -46,7 +47,10 @@ public static class DetectorsStage
             .AddSingleton<TelemetrySource>().AddSingleton<ISeriesSource>(s => s.GetRequiredService<TelemetrySource>())
             .AddSingleton(s => new PromQLEngine(s.GetRequiredService<ISeriesSource>(), options.Queries))
             .AddSingleton<RulesEnvironment>(Environment)
-            .AddSingleton<RulesHost>();
+            .AddSingleton<RulesHost>()
+            .AddSingleton(s => new ScheduledJob(
+                "signal-retention", "Drops what happened to signals more than a day ago.", "0 7 * * * ?", MissedRun.RunOnce,
+                s.GetRequiredService<RulesHost>().DropEventsAsync));
         if (options.IsAlone)
             services.AddSingleton<ISignals>(s => s.GetRequiredService<RulesHost>());
         else

@@ -134,6 +134,9 @@ public sealed partial class RulesHost : BackgroundService, ISignals
     public async Task<IReadOnlyList<Signal>> EndedSignalsAsync(DateTimeOffset since, CancellationToken cancellation) =>
         await _store.EndedAsync(since, cancellation);
 
+    /// <summary>Drops what happened to signals more than a day ago.</summary>
+    internal Task DropEventsAsync(CancellationToken cancellation) => _store.DropEventsAsync(_time.GetUtcNow(), cancellation);
+
     /// <summary>The rules in force.</summary>
     public RuleSet Rules => Volatile.Read(ref _running).Rules;
 

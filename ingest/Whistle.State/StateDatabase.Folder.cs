@@ -7,6 +7,9 @@ public sealed partial class StateDatabase
     /// <summary>In the data folder of a server whose state is in PostgreSQL: the id of that state.</summary>
     public const string FolderMark = "state-id";
 
+    /// <summary>A table of a PostgreSQL database into which a state is being copied; no server starts while it is there.</summary>
+    internal const string UnfinishedCopy = "state_copy";
+
     /// <summary>
     /// Checks that a state in PostgreSQL is the one that belongs to the data folder. An empty database or a new schema would otherwise be
     /// taken for a first start, without the kill switch and the pauses that apply. A state file has a mark of its own.
@@ -16,7 +19,10 @@ public sealed partial class StateDatabase
     /// <exception cref="StateException">It is another one, or none.</exception>
     public async Task ExpectAsync(string folder, bool hasHistory, bool accept, CancellationToken cancellation)
     {
-        if (!IsPostgreSql || await DoubtAsync(folder, hasHistory, cancellation) is not { } doubt)
+        if (!IsPostgreSql)
+            return;
+        await RefuseUnfinishedAsync(cancellation);
+        if (await DoubtAsync(folder, hasHistory, cancellation) is not { } doubt)
             return;
         Accepted = accept ? doubt
             : throw new StateException(
@@ -32,6 +38,16 @@ public sealed partial class StateDatabase
     {
         if (IsPostgreSql && await IdentityAsync(cancellation) is var identity && Remembered(folder) != identity)
             DurableFile.Write(Path.Combine(folder, FolderMark), $"{identity}\n");
+    }
+
+    async Task RefuseUnfinishedAsync(CancellationToken cancellation)
+    {
+        const string book = $"SELECT 1 FROM pg_tables WHERE tablename = '{UnfinishedCopy}' AND schemaname = current_schema()";
+        await using var connection = await ConnectAsync(cancellation);
+        if ((await connection.QueryAsync(book, _ => true, cancellation)).Count > 0)
+            throw new StateException(
+                "A copy of a state into this database has not come to its end. Run `whistle state copy` again, which goes on with it, or "
+                + "name another database.");
     }
 
     async Task<string?> DoubtAsync(string folder, bool hasHistory, CancellationToken cancellation) =>

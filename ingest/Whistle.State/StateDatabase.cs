@@ -129,7 +129,7 @@ public sealed partial class StateDatabase : IDisposable
         return await ConnectAsync(cancellation);
     }
 
-    async Task<StateConnection> ConnectAsync(CancellationToken cancellation)
+    internal async Task<StateConnection> ConnectAsync(CancellationToken cancellation)
     {
         if (_exchanged is { } exchanged)
             throw new StateException(exchanged);

@@ -70,6 +70,7 @@ static partial class AccessExamples
             "DELETE /join-tokens/{id}" => At(await of.JoinTokenAsync()),
             "POST /backups" => At(null, new { folder = "relative" }),
             "GET /backups/{id}" => At("1"),
+            "POST /jobs/{name}/run" => At("session-retention"),
             "POST /people/{name}/grants" =>
                 At((await of.PersonAsync()).Name, new { role = "viewer", tenant = await of.RegisteredAsync(), cluster }),
             "DELETE /people/{name}/grants" =>

@@ -217,6 +217,8 @@ public sealed class CommandLineTests : IDisposable
             (["tokens", "revoke", apiToken], $"Token {apiToken} opens nothing any more."),
             (["sessions", "list", "--output", "csv"], "id,who,from,seen,began,ends,browser\n"),
             (["sessions", "revoke", session], $"Session {session} has ended."),
+            (["jobs", "run", "alert-retention"], "The job alert-retention is done."),
+            (["jobs", "list", "--output", "csv"], "alert-retention,0 17 * * * ?,"),
             (["health"], NoChannel.Hint),
             (["login"], "/login?token="),
             (["logout", "--all"], "0 sessions have ended."),
@@ -230,9 +232,9 @@ public sealed class CommandLineTests : IDisposable
 
         var root = CommandLine.Build();
         var done = verbs.Select(v => root.Parse(v.Verb).CommandResult.Command).ToHashSet();
-        // Those that work on a folder are shown in BackupApiTests, OperationsDocumentTests and StoreInspectionTests.
+        // Those that work on a folder are shown in BackupApiTests, OperationsDocumentTests, StateCopyTests and StoreInspectionTests.
         Assert.Equal(
-            ["serve", "demo", "create", "verify", "restore", "simulate", "check", "repair"],
+            ["serve", "demo", "create", "verify", "restore", "simulate", "check", "repair", "copy"],
             Leaves(root).Where(c => !done.Contains(c)).Select(c => c.Name));
     }
 
@@ -279,6 +281,7 @@ public sealed class CommandLineTests : IDisposable
             (["nodes", "list", "--tenant", "t"], "There is no tenant t that you may see"),
             (["tokens", "revoke", "000000000000"], "No token 000000000000 is in force."),
             (["sessions", "revoke", "000000000000"], "No session 000000000000 is open."),
+            (["jobs", "run", "nothing"], "There is no job nothing."),
             (["agents", "revoke-join-token", "000000000000"], "No join token 000000000000 is in force."),
             (["agents", "join-token", "--cluster", "c", "--uses", "0"], "uses: 0 is not between 1 and 10000."),
             (["agents", "join-token", "--cluster", "c", "--for", "365d"], "for: 365.00:00:00 is not between 1m and 90d."),

@@ -126,19 +126,27 @@ sealed class AlertingStore
         await transaction.CommitAsync(cancellation);
     }
 
-    /// <summary>Notes how far the incidents are seen, and drops what is older than <paramref name="kept"/>.</summary>
-    /// <param name="drop">Drops more in the same transaction.</param>
-    public async Task AdvanceAsync(
-        DateTimeOffset now, DateTimeOffset kept, Func<StateTransaction, Task> drop, CancellationToken cancellation)
+    /// <summary>Notes how far the incidents are seen.</summary>
+    public async Task AdvanceAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await _database.OpenAsync(cancellation);
         await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
         await transaction.ExecuteAsync(
             "INSERT INTO alerting_watermark VALUES (1, $now) ON CONFLICT (\"only\") DO UPDATE SET at = excluded.at", cancellation,
             ("$now", now));
+        await transaction.CommitAsync(cancellation);
+    }
+
+    /// <summary>Drops what is older than <paramref name="kept"/>.</summary>
+    /// <param name="drop">Drops more in the same transaction.</param>
+    public async Task DropAsync(
+        DateTimeOffset kept, Func<StateTransaction, DateTimeOffset, Task> drop, CancellationToken cancellation)
+    {
+        await using var connection = await _database.OpenAsync(cancellation);
+        await using var transaction = await connection.BeginWriteAsync(Shared, cancellation);
         await transaction.ExecuteAsync("DELETE FROM alerting_decisions WHERE at < $kept", cancellation, ("$kept", kept));
         await transaction.ExecuteAsync("DELETE FROM alerting_digest WHERE at < $kept", cancellation, ("$kept", kept));
-        await drop(transaction);
+        await drop(transaction, kept);
         await transaction.CommitAsync(cancellation);
     }
 

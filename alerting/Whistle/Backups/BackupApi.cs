@@ -64,13 +64,8 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
             return WhistleApi.BadRequest($"folder: {e.Message}");
         }
 
-        BackupAnswer started;
-        lock (_lock)
-        {
-            if (_latest is { State: BackupState.Running } running)
-                return WhistleApi.Conflict($"Backup {running.Id} to {running.Folder} is being made. Wait until it is done.");
-            Set(started = new((_latest?.Id ?? 0) + 1, request.Folder, BackupState.Running, "copying", 0, 0, time.GetUtcNow()));
-        }
+        if (Begin(request.Folder, out var running) is not { } started)
+            return WhistleApi.Conflict(running);
 
         try
         {
@@ -82,7 +77,7 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
             throw;
         }
 
-        _ = Task.Run(() => MakeAsync(started), CancellationToken.None);
+        _ = Task.Run(() => MakeAsync(started, lifetime.ApplicationStopping), CancellationToken.None);
         return TypedResults.Accepted($"{WhistleApi.Root}/backups/{started.Id}", started);
     }
 
@@ -93,13 +88,37 @@ sealed class BackupApi(BackupSource source, TimeProvider time, IHostApplicationL
                 $"Backup {id} is not among the last {Kept} since the server started. Look at its folder with `whistle backup verify`.");
     }
 
-    async Task MakeAsync(BackupAnswer started)
+    /// <summary>Makes one to its end, as the API would.</summary>
+    /// <exception cref="BackupException">There is none.</exception>
+    public async Task MakeAsync(string folder, CancellationToken cancellation)
+    {
+        var started = Begin(folder, out var running) ?? throw new BackupException(running);
+        await MakeAsync(started, cancellation);
+        cancellation.ThrowIfCancellationRequested();
+        if (_answers[started.Id % Kept] is { State: BackupState.Failed } failed)
+            throw new BackupException(failed.Reason!);
+    }
+
+    // Null where another is being made.
+    BackupAnswer? Begin(string folder, out string running)
+    {
+        lock (_lock)
+        {
+            running = $"Backup {_latest?.Id} to {_latest?.Folder} is being made. Wait until it is done.";
+            if (_latest is { State: BackupState.Running })
+                return null;
+            Set(new((_latest?.Id ?? 0) + 1, folder, BackupState.Running, "copying", 0, 0, time.GetUtcNow()));
+            return _latest;
+        }
+    }
+
+    async Task MakeAsync(BackupAnswer started, CancellationToken cancellation)
     {
         try
         {
             var manifest = await Backup.CreateAsync(
                 source, started.Folder, p => Set(_latest! with { Doing = p.Doing, BytesDone = p.Done, BytesTotal = p.Total }),
-                lifetime.ApplicationStopping);
+                cancellation);
             Set(_latest! with
             {
                 State = BackupState.Done,

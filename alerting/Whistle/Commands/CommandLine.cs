@@ -34,11 +34,13 @@ static class CommandLine
             SessionsCommand.Build(),
             AuditCommand.Build(),
             BackupCommand.Build(),
+            JobsCommand.Build(),
             HealthCommand.Build(),
             LoginCommand.Build(),
             LogoutCommand.Build(),
             SimulateCommand.Build(),
             DataCommand.Build(),
+            StateCommand.Build(),
             CompletionCommand.Build(),
         };
         foreach (var command in ControlCommands.Build().Concat(WindowsCommands.Build()))

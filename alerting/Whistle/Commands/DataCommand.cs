@@ -120,6 +120,8 @@ static class DataCommand
     static async Task<DataFinding> LookAtStateAsync(string folder, CancellationToken cancellation)
     {
         var file = Path.Combine(folder, ServerFolder.State);
+        if (File.Exists(Path.Combine(folder, ServerFolder.StateMoved)))
+            return new("state", false, $"It was copied to PostgreSQL, and is not looked at here. {ServerFolder.State} is out of date.");
         return !Path.Exists(file) && File.Exists(Path.Combine(folder, ServerFolder.Owner))
             ? new("state", false, "It is in PostgreSQL, and is not looked at here.")
             : await StateDatabase.LookAsync(file, StateStages.HasHistory(folder), StateStages.All, cancellation);

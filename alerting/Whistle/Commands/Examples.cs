@@ -96,6 +96,13 @@ static class Examples
         ],
         ["audit verify"] = ["whistle audit verify", "whistle audit verify --head 1234:HASH"],
         ["audit export"] = ["whistle audit export > audit.jsonl", "whistle audit export --since 720h > november.jsonl"],
+        ["state copy"] =
+        [
+            "whistle state copy --from sqlite --to postgres --database-file /etc/whistle/database",
+            "whistle state copy --from sqlite --to postgres --data /var/lib/whistle --config /etc/whistle/appsettings.json",
+        ],
+        ["jobs list"] = ["whistle jobs list", "whistle jobs list --output wide"],
+        ["jobs run"] = ["whistle jobs run alert-retention"],
         ["backup create"] = ["whistle backup create /var/backups/whistle/1"],
         ["backup verify"] = ["whistle backup verify /var/backups/whistle/1"],
         ["backup restore"] = ["whistle backup restore /var/backups/whistle/1 --data /var/lib/whistle --replace"],

@@ -1,6 +1,7 @@
 using Whistle.Actions.Files;
 using Whistle.Alerting;
 using Whistle.Alerting.Configuration;
+using Whistle.Data;
 using Whistle.Detectors.Http;
 using Whistle.Incidents;
 using Whistle.Ingest;
@@ -88,6 +89,7 @@ sealed record ServeConfiguration(WhistleOptions Options, string? File, IReadOnly
         AgentInterval = top.Duration(nameof(WhistleOptions.AgentInterval)) ?? Defaults.AgentInterval,
         AgentPolicyFile = top.Path(nameof(WhistleOptions.AgentPolicyFile)) ?? Defaults.AgentPolicyFile,
         Disk = ReadDisk(top.Section(nameof(WhistleOptions.Disk)), Defaults.Disk),
+        Backup = BackupOptions.Read(top.Section(nameof(WhistleOptions.Backup))),
         Memory = ReadMemory(top.Section(nameof(WhistleOptions.Memory)), Defaults.Memory),
         Incidents = ReadIncidents(top.Section(nameof(WhistleOptions.Incidents)), Defaults.Incidents),
         Brakes = ReadBrakes(top.Section(nameof(WhistleOptions.Brakes)), Defaults.Brakes),

@@ -22,6 +22,9 @@ static class ServerFolder
     public const string Telemetry = "telemetry";
     public const string State = "state.sqlite";
 
+    /// <summary>It says that the state was copied to PostgreSQL, and that the file beside it is out of date.</summary>
+    public const string StateMoved = "state-moved";
+
     /// <summary>It makes a folder a backup.</summary>
     public const string BackupManifest = "backup.json";
 

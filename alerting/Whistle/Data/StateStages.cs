@@ -10,6 +10,7 @@ using Whistle.Remediation.Control;
 using Whistle.Remediation.Runs;
 using Whistle.State;
 using Whistle.State.Health;
+using Whistle.State.Jobs;
 
 namespace Whistle.Data;
 
@@ -21,6 +22,7 @@ static class StateStages
     [
         Credentials.Tables, PeopleState.Tables, SeriesLimits.Tables, RulesHost.Tables, IncidentStore.Tables, RunStore.Tables,
         ControlStore.Tables, AlertingTables.All, StateReserve.Tables, AuditLog.Tables, StateLease.Tables,
+        JobStore.Tables,
     ];
 
     static readonly string[] Left = ["telemetry", "agent"];

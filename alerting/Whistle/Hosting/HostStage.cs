@@ -21,6 +21,7 @@ using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
 using Whistle.Inventory.Callers;
 using Whistle.Inventory.People;
+using Whistle.Jobs;
 using Whistle.Printing;
 using Whistle.Remediation;
 using Whistle.Remediation.Control;
@@ -116,6 +117,7 @@ static class HostStage
         PeopleApi.Map(app);
         TokensApi.Map(app);
         SessionsApi.Map(app);
+        JobsApi.Map(app);
     }
 
     static void Listen(WebApplicationBuilder builder, WhistleOptions options)
@@ -160,6 +162,8 @@ static class HostStage
         // By category and level, so that the demo's own lines are not lost among them.
         .AddFilter((_, level) => level >= options.LeastLogged)
         .AddFilter("Microsoft", LogLevel.Warning).AddFilter(typeof(BearerHandler).FullName, LogLevel.Warning)
+        // It says each run; what matters is said by Whistle itself.
+        .AddFilter("Quartz", LogLevel.Error)
         // Its errors are those of a start, which the StartException says in a line. A part that fails later is critical.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.Critical)
         // It warns that keys at rest are not encrypted; like the token beside them, they are readable by their owner alone.

@@ -48,6 +48,9 @@ sealed class OpenFolder : IDisposable
     /// <summary>A name of this server's own, for the runs that it works on.</summary>
     public string Owner { get; }
 
+    /// <summary>A name of this server's own for people: of several on one database, each has another.</summary>
+    public string Instance => Owner == Embedded ? Environment.MachineName : $"{Environment.MachineName}-{Owner[..8]}";
+
     /// <summary>Says what was found wrong with it and put right.</summary>
     public void Report(HealthBoard health, ILogger<OpenFolder> logger)
     {

@@ -136,7 +136,6 @@ sealed class SignalStore
                 cancellation, ("$group", group), ("$at", at));
         else
             await SaveSharesAsync(connection, group, at, held, touched, cancellation);
-        await connection.ExecuteAsync("DELETE FROM signal_events WHERE at < $at", cancellation, ("$at", at - EventsKept));
         await transaction.CommitAsync(cancellation);
     }
 
@@ -155,6 +154,13 @@ sealed class SignalStore
                 await connection.ExecuteAsync(
                     "UPDATE rule_shares SET changes = changes + 1 WHERE share = $share", cancellation, ("$share", share));
         }
+    }
+
+    /// <summary>Drops what happened more than a day ago.</summary>
+    public async Task DropEventsAsync(DateTimeOffset now, CancellationToken cancellation)
+    {
+        await using var connection = await _database.OpenAsync(cancellation);
+        await connection.ExecuteAsync("DELETE FROM signal_events WHERE at < $at", cancellation, ("$at", now - EventsKept));
     }
 
     /// <summary>Signals that ended since then, the latest first.</summary>

@@ -6,6 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Whistle.Inventory.Access;
 using Whistle.Inventory.Audit;
 using Whistle.Inventory.People;
+using Whistle.State.Jobs;
 
 namespace Whistle.Inventory.Callers;
 
@@ -36,6 +37,9 @@ public static class RouteAccessExtensions
         .AddSingleton(s => new LogIns(
             s.GetRequiredService<PeopleState>(), s.GetRequiredService<PeopleStore>(), s.GetRequiredService<Passwords>(),
             s.GetRequiredService<AuditLog>(), logIn))
+        .AddSingleton(s => new ScheduledJob(
+            "session-retention", "Drops sessions that have ended and proofs of log-ins that count no more.", "0 37 * * * ?",
+            MissedRun.RunOnce, s.GetRequiredService<Sessions>().DropEndedAsync))
         .AddSingleton<Guard>().AddSingleton<ReadRecords>().AddSingleton<IAuthorizationHandler, PermissionHandler>();
 
     /// <summary>

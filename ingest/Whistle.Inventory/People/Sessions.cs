@@ -188,6 +188,15 @@ public sealed class Sessions(PeopleState state, string token, TimeProvider time)
         Ended([.. _watches.Keys.Select(w => w.Hash).Where(h => !open.Contains(h)).Distinct()]);
     }
 
+    /// <summary>Drops the rows of sessions that have ended by their time, and of proofs that nobody could use again.</summary>
+    public async Task DropEndedAsync(CancellationToken cancellation)
+    {
+        var now = time.GetUtcNow();
+        await EndAsync(s => !s.IsOpen(now), cancellation);
+        await using var connection = await state.OpenAsync(cancellation);
+        await connection.ExecuteAsync("DELETE FROM spent_challenges WHERE ends_at <= $now", cancellation, ("$now", now));
+    }
+
     async Task<int> EndAsync(Func<Session, bool> which, CancellationToken cancellation)
     {
         List<Session> ended = [];

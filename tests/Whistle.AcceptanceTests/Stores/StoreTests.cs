@@ -389,8 +389,12 @@ public abstract partial class StoreTests : IAsyncLifetime
         await store.TakeDigestAsync(Now, 10, Take, Cancellation);
         Assert.Single(lines);
         Assert.Null(await store.WatermarkAsync(Cancellation));
-        await store.AdvanceAsync(Now, Now, t => OutboxStore.DropAsync(t, Now, Cancellation), Cancellation);
-        await store.AdvanceAsync(Now.AddDays(1), Now.AddDays(1), t => OutboxStore.DropAsync(t, Now.AddDays(1), Cancellation), Cancellation);
+        foreach (var at in new[] { Now, Now.AddDays(1) })
+        {
+            await store.AdvanceAsync(at, Cancellation);
+            await store.DropAsync(at, (transaction, kept) => OutboxStore.DropAsync(transaction, kept, Cancellation), Cancellation);
+        }
+
         Assert.Equal(Now.AddDays(1), await store.WatermarkAsync(Cancellation));
         Assert.Empty(await store.DecisionsAsync("i1", Cancellation));
         Assert.Single(await outbox.ListAsync(null, null, 10, Cancellation));

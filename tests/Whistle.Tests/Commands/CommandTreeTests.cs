@@ -17,7 +17,7 @@ public sealed partial class CommandTreeTests
         "query", "alerts", "incidents", "runs list", "rules list", "runbooks list", "runbooks replay", "tickets", "agents list",
         "tenants list", "clusters list", "nodes list",
         "agents join-tokens", "people list", "people invitations", "tokens list", "sessions list",
-        "health", "pause list", "mode list", "windows list", "freezes list", "audit list",
+        "jobs list", "health", "pause list", "mode list", "windows list", "freezes list", "audit list",
     ];
 
     // All others ask a server.
@@ -25,7 +25,7 @@ public sealed partial class CommandTreeTests
     [
         "serve", "demo", "rules check", "rules test", "runbooks check", "runbooks explain", "runbooks test", "runbooks schema",
             "backup verify", "backup restore",
-        "simulate", "data check", "data repair", "completion",
+        "simulate", "data check", "data repair", "state copy", "completion",
     ];
 
     static IEnumerable<(string Path, Command Command)> Verbs =>

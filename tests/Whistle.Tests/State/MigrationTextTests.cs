@@ -44,6 +44,7 @@ public sealed class MigrationTextTests
         reserve 0 abe90d168676c3d5e8dce0a20b738f65
         audit 0 6ca8e7b84805acf7a032f30ba43f2a7f
         leases 0 26d84bcd40b3e92211839e533140aef0
+        jobs 0 90aafc1abd8ac78f7644465ce1ce81fa
         """;
 
     [Fact]
