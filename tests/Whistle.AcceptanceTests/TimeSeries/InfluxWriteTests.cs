@@ -108,8 +108,8 @@ public sealed class InfluxWriteTests : IDisposable
             },
             TimeProvider.System);
         var batch = new CommitBatch();
-        batch.Add(
-            new HeadSeries(1, Labels.OfMetric("m", ("tenant", "t"), ("id", sample.Id)), "t"), Now + (long)sample.Value, sample.Value, late: false);
+        var series = new HeadSeries(1, Labels.OfMetric("m", ("tenant", "t"), ("id", sample.Id)), "t");
+        batch.Add(series, Now + (long)sample.Value, sample.Value, late: false);
         store.Append(batch);
     }
 }
