@@ -12,6 +12,8 @@ using Whistle.Benchmarks.State;
 
 if (args is ["ingest", ..])
     return await IngestComparison.RunAsync(args[1..]);
+if (args is ["influx", ..])
+    return await InfluxWrites.RunAsync(args[1..]);
 if (args is ["rules", "--profile", ..])
     return await RuleCosts.RunAsync(args[2..]);
 if (args is ["rules", ..])

@@ -30,6 +30,8 @@ sealed class InfluxConnection : IDisposable
     // The last statement of each question. Its answer says that nothing before it failed: InfluxDB's CSV does not say errors.
     const string LastStatement = "; SHOW DATABASES";
 
+    const string Error = "\"error\":\"";
+
     readonly InfluxEndpoint _endpoint;
     readonly InfluxOptions _options;
     readonly TimeProvider _time;
@@ -95,9 +97,13 @@ sealed class InfluxConnection : IDisposable
             using var answer = Send(request, HttpCompletionOption.ResponseContentRead, limit.Token);
             return new(answer.StatusCode, answer.StatusCode == HttpStatusCode.NoContent ? "" : TextOf(answer), RetryAfter(answer));
         }
-        catch (Exception e) when (e is HttpRequestException or IOException || (e is OperationCanceledException && limit.IsCancellationRequested))
+        catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
-            return new(null, e is OperationCanceledException ? $"no answer within {_options.WriteTime.TotalSeconds:0} s" : e.Message, null);
+            return new(null, $"no answer within {_options.WriteTime.TotalSeconds:0} s", null);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            return new(null, e.Message, null);
         }
     }
 
@@ -108,7 +114,9 @@ sealed class InfluxConnection : IDisposable
         _packed.SetLength(0);
         using (var gzip = new GZipStream(_packed, CompressionLevel.Fastest, leaveOpen: true))
             gzip.Write(lines.Span);
-        return new ReadOnlyMemoryContent(_packed.GetBuffer().AsMemory(0, (int)_packed.Length)) { Headers = { ContentEncoding = { "gzip" } } };
+        var packed = new ReadOnlyMemoryContent(_packed.GetBuffer().AsMemory(0, (int)_packed.Length));
+        packed.Headers.ContentEncoding.Add("gzip");
+        return packed;
     }
 
     /// <summary>Asks in InfluxQL and gives each row of the answer, after which nothing of it is missing.</summary>
@@ -134,7 +142,7 @@ sealed class InfluxConnection : IDisposable
             {
                 isHeader = false;
                 if (rows.Count == 1 && rows[0].SequenceEqual("error"u8))
-                    throw Failure($"did not answer: {(Reading(rows.Next, limit.Token, cancellation) ? Encoding.UTF8.GetString(rows[0]) : "")}");
+                    throw Failure($"did not answer: {ErrorOf(rows, limit.Token, cancellation)}");
                 isLast = rows.Count == 3 && rows[2].SequenceEqual("name"u8);
             }
             else if (isLast && rows[0].SequenceEqual("databases"u8))
@@ -150,6 +158,9 @@ sealed class InfluxConnection : IDisposable
         if (!isComplete)
             throw Failure($"did not answer: {Reason(statements + LastStatement) ?? "its answer is not complete. See its log."}");
     }
+
+    string ErrorOf(CsvRows rows, CancellationToken limit, CancellationToken cancellation) =>
+        Reading(rows.Next, limit, cancellation) && rows.Count > 0 ? Encoding.UTF8.GetString(rows[0]) : "it does not say why.";
 
     HttpResponseMessage Ask(string statements, string accept, CancellationToken cancellation)
     {
@@ -177,8 +188,8 @@ sealed class InfluxConnection : IDisposable
             var bytes = new byte[ReasonBytes];
             var read = answer.Content.ReadAsStream(limit.Token).ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
             var text = Encoding.UTF8.GetString(bytes, 0, read);
-            return text.IndexOf("\"error\":\"", StringComparison.Ordinal) is >= 0 and var at
-                ? Shortened(text[(at + 9)..text.IndexOf('}', at)].TrimEnd('"')) : null;
+            return text.IndexOf(Error, StringComparison.Ordinal) is >= 0 and var at
+                ? Shortened(text[(at + Error.Length)..].Split('}')[0].TrimEnd('"')) : null;
         }
         catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException)
         {

@@ -13,7 +13,9 @@ using Whistle.State.Health;
 
 namespace Whistle.Ingest.Influx;
 
-/// <summary>Looks whether an endpoint answers and has its bucket, with the retention that is configured; makes it where it is missing.</summary>
+/// <summary>
+/// Looks whether an endpoint answers and has its bucket, with the retention that is configured; makes a bucket that is missing.
+/// </summary>
 sealed partial class InfluxSetUp(InfluxConnection connection, InfluxOptions options, HealthBoard? health, ILogger? logger)
 {
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
@@ -50,8 +52,8 @@ sealed partial class InfluxSetUp(InfluxConnection connection, InfluxOptions opti
                 _ => null,
             };
             return kept is null
-                ? (HealthState.Warning, $"The server at {connection.Name} is of version \"{version}\", whose buckets Whistle cannot look at: "
-                    + $"make sure that it has {Bucket}, and keeps samples for {Text(options.Retention)}.")
+                ? (HealthState.Warning, $"The server at {connection.Name} is of version \"{version}\", whose buckets Whistle cannot look "
+                    + $"at: make sure that it has {Bucket}, and keeps samples for {Text(options.Retention)}.")
                 : kept == options.Retention ? (HealthState.Ok, null)
                 : (HealthState.Warning, $"The bucket {Bucket} at {connection.Name} keeps samples {Text(kept.Value)}, and the configuration "
                     + $"says {Text(options.Retention)}. Change one of the two: the bucket's own rule drops samples.");
@@ -87,8 +89,8 @@ sealed partial class InfluxSetUp(InfluxConnection connection, InfluxOptions opti
         if (buckets.FindBucketByNameAsync(Bucket).GetAwaiter().GetResult() is not { } bucket)
         {
             var org = client.GetOrganizationsApi().FindOrganizationsAsync(org: connection.Endpoint.Org).GetAwaiter().GetResult()
-                .FirstOrDefault() ?? throw connection.Failure($"shows no organisation {connection.Endpoint.Org} to this token, and the bucket "
-                    + $"{Bucket} is missing. Create it, or name another.");
+                .FirstOrDefault() ?? throw connection.Failure($"shows no organisation {connection.Endpoint.Org} to this token, and the "
+                    + $"bucket {Bucket} is missing. Create it, or name another.");
             var rule = new BucketRetentionRules(BucketRetentionRules.TypeEnum.Expire, (long)options.Retention.TotalSeconds);
             bucket = buckets.CreateBucketAsync(Bucket, rule, org.Id).GetAwaiter().GetResult();
             logger?.BucketMade(Bucket, connection.Name);
@@ -122,8 +124,10 @@ sealed partial class InfluxSetUp(InfluxConnection connection, InfluxOptions opti
         {
             connection.Query($"SHOW RETENTION POLICIES ON {InfluxQl.Name(database)}", row =>
             {
-                if (row.Count == 7)
-                    policies.Add((Encoding.UTF8.GetString(row[2]), Duration(Encoding.UTF8.GetString(row[3])), row[6].SequenceEqual("true"u8)));
+                if (row.Count != 7)
+                    throw connection.Failure($"did not answer: a policy has {row.Count} columns instead of seven.");
+                var (name, kept) = (Encoding.UTF8.GetString(row[2]), Duration(Encoding.UTF8.GetString(row[3])));
+                policies.Add((name, kept, row[6].SequenceEqual("true"u8)));
             });
         }
         catch (StoreException e) when (e.Message.Contains("database not found", StringComparison.Ordinal))

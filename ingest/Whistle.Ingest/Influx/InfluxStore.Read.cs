@@ -22,7 +22,7 @@ public sealed partial class InfluxStore
     const int SamplesPerSeries = 13;
     const int BytesPerSample = 16;
 
-    /// <summary>As of <see cref="ITelemetryStore"/>. The samples of all that is asked for are read, whatever the store has besides.</summary>
+    /// <summary>As of <see cref="ITelemetryStore"/>. Whatever else the store has is not read.</summary>
     public List<SeriesSamples> Select(
         IReadOnlyList<LabelMatcher> matchers, long minTime, long maxTime, Action<int>? loaded = null,
         IReadOnlyList<SeriesSamples>? newer = null)
@@ -45,7 +45,8 @@ public sealed partial class InfluxStore
     }
 
     public void ReadAll<T>(
-        IReadOnlyCollection<ClusterId>? clusters, long minTime, long maxTime, Func<uint?, List<Label>, T?> open, Action<T, long, double> each)
+        IReadOnlyCollection<ClusterId>? clusters, long minTime, long maxTime, Func<uint?, List<Label>, T?> open,
+        Action<T, long, double> each)
         where T : class
     {
         foreach (var (index, mine) in ClustersByTarget(clusters))
@@ -139,7 +140,8 @@ public sealed partial class InfluxStore
                 return;
             }
 
-            if (!Utf8Parser.TryParse(row[2], out _times[_count], out var taken) || taken != row[2].Length || !Value(row, out _values[_count]))
+            if (!Utf8Parser.TryParse(row[2], out _times[_count], out var taken) || taken != row[2].Length
+                || !Value(row, out _values[_count]))
                 throw connection.Failure($"did not answer: \"{Encoding.UTF8.GetString(row[2])}\" with the value "
                     + $"\"{Encoding.UTF8.GetString(row[3])}\" is no sample. Does something else write to its bucket?");
             if (++_count == RowsAtOnce)

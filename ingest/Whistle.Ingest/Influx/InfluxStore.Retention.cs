@@ -52,5 +52,7 @@ public sealed partial class InfluxStore
     }
 
     static void Delete(InfluxConnection connection, string tenant, long before) => connection.Query(
-        string.Create(CultureInfo.InvariantCulture, $"DELETE WHERE {InfluxQl.Equal(Sender.TenantLabel, tenant)} AND time < {before}ms"), _ => { });
+        string.Create(
+            CultureInfo.InvariantCulture, $"DELETE WHERE {InfluxQl.Equal(Sender.TenantLabel, tenant)} AND time < {before}ms"),
+        _ => { });
 }

@@ -39,7 +39,8 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
         {
             var connection = new InfluxConnection(endpoint, options, time);
             return new Target(
-                connection, new InfluxWriter(connection, options, time, health, logger), new InfluxSetUp(connection, options, health, logger));
+                connection, new InfluxWriter(connection, options, time, health, logger),
+                new InfluxSetUp(connection, options, health, logger));
         })];
     }
 

@@ -19,17 +19,15 @@ static class InfluxText
 
     public static string Value(string text) => Encode(text, InValues);
 
-    public static string Measurement(string metric) => Encode(metric, InMeasurements);
+    public static string Measurement(string metric) => Unreserved(Encode(metric, InMeasurements));
 
     /// <summary>A label's name as that of a tag.</summary>
-    public static string Tag(string name)
-    {
-        var encoded = Value(name);
-        return IsReserved(encoded) ? $"%{(int)encoded[0]:X2}{encoded[1..]}" : encoded;
-    }
+    public static string Tag(string name) => Unreserved(Value(name));
 
     // What begins with an underscore is InfluxDB's own in one place or another.
-    static bool IsReserved(string name) => name[0] == '_' || name is "time" or InfluxLines.ValueField or InfluxLines.SpecialField;
+    static string Unreserved(string name) =>
+        name[0] == '_' || name is "time" or InfluxLines.ValueField or InfluxLines.SpecialField
+            ? $"%{(int)name[0]:X2}{name[1..]}" : name;
 
     /// <summary>The opposite of each of the above. Text of others that was never encoded stays what it is.</summary>
     public static string Decode(ReadOnlySpan<byte> utf8)

@@ -13,7 +13,8 @@ namespace Whistle.Ingest.Influx;
 /// Writes lines to one endpoint until they are taken. A line that the server refuses is found and passed over, since it would be refused
 /// for ever; what is only late is tried again.
 /// </summary>
-sealed partial class InfluxWriter(InfluxConnection connection, InfluxOptions options, TimeProvider time, HealthBoard? health, ILogger? logger)
+sealed partial class InfluxWriter(
+    InfluxConnection connection, InfluxOptions options, TimeProvider time, HealthBoard? health, ILogger? logger)
 {
     // To find one line among ten thousand takes 28 requests.
     const int MostSearches = 2_000;
@@ -116,6 +117,7 @@ sealed partial class InfluxWriter(InfluxConnection connection, InfluxOptions opt
         return (length, count / 2);
     }
 
-    [GeneratedRegex(@"dropped=(\d+)")]
+    // Only at the very end: the text may cite a line, in which a tag may say the same.
+    [GeneratedRegex(@"partial write: [^\n]*dropped=(\d+)[""}\s]*\z")]
     private static partial Regex Dropped();
 }
