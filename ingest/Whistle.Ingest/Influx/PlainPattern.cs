@@ -10,6 +10,7 @@ static class PlainPattern
     public static bool IsPlain(string pattern, out bool hasWildcard)
     {
         hasWildcard = false;
+        var depth = 0;
         for (var i = 0; i < pattern.Length; i++)
         {
             var next = i + 1 < pattern.Length ? pattern[i + 1] : '\0';
@@ -26,8 +27,15 @@ static class PlainPattern
                     if (i + 2 >= pattern.Length || pattern[i + 2] != ':')
                         return false;
                     i += 2;
+                    depth++;
                     break;
-                case '(' or ')' or '|' or '*' or '+' or '?':
+                case '(':
+                    depth++;
+                    break;
+                // It would end the group that anchors the whole.
+                case ')' when --depth < 0:
+                    return false;
+                case ')' or '|' or '*' or '+' or '?':
                     break;
                 case '[':
                     if (EndOfSet(pattern, i + 1) is not { } end)
@@ -41,7 +49,7 @@ static class PlainPattern
             }
         }
 
-        return true;
+        return depth == 0;
     }
 
     static int? EndOfSet(string pattern, int at)
