@@ -9,12 +9,12 @@ namespace Whistle.Ingest.Influx;
 /// <param name="rules">Patterns such as <c>tenant/cluster</c> of each endpoint but the last.</param>
 sealed class EndpointMap(IEnumerable<IReadOnlyList<string>> rules)
 {
-    readonly (Pattern Tenant, Pattern Cluster)[][] _rules = [.. rules.Select(r => r.Select(Parse).ToArray())];
+    readonly Rule[][] _rules = [.. rules.Select(r => r.Select(Rule.Parse).ToArray())];
 
     /// <summary>The endpoint's index.</summary>
-    public int Of(string tenant, string cluster)
+    public int Of(ClusterId cluster)
     {
-        var at = Array.FindIndex(_rules, rule => rule.Any(p => p.Tenant.IsMatch(tenant) && p.Cluster.IsMatch(cluster)));
+        var at = Array.FindIndex(_rules, rules => rules.Any(r => r.IsMatch(cluster)));
         return at < 0 ? _rules.Length : at;
     }
 
@@ -25,15 +25,15 @@ sealed class EndpointMap(IEnumerable<IReadOnlyList<string>> rules)
         var clusters = matchers.Where(m => m.Name == Sender.ClusterLabel).ToArray();
         var (tenant, cluster) = (Known(tenants), Known(clusters));
         if (tenant is not null && cluster is not null)
-            return [Of(tenant, cluster)];
+            return [Of(new(tenant, cluster))];
         List<int> found = [];
         for (var i = 0; i < _rules.Length; i++)
         {
-            var concerned = _rules[i].Where(p => MayMatch(p.Tenant, tenants, tenant) && MayMatch(p.Cluster, clusters, cluster)).ToList();
+            var concerned = _rules[i].Where(r => MayMatch(r.OfTenant, tenants, tenant) && MayMatch(r.OfCluster, clusters, cluster)).ToList();
             if (concerned.Count > 0)
                 found.Add(i);
             // Everything that is asked for is there, and nothing further on.
-            if (concerned.Any(p => IsWhole(p.Tenant, tenant) && IsWhole(p.Cluster, cluster)))
+            if (concerned.Exists(r => IsWhole(r.OfTenant, tenant) && IsWhole(r.OfCluster, cluster)))
                 return found;
         }
 
@@ -47,10 +47,15 @@ sealed class EndpointMap(IEnumerable<IReadOnlyList<string>> rules)
 
     static bool IsWhole(Pattern pattern, string? known) => pattern.IsAny || (known is not null && pattern.IsMatch(known));
 
-    static (Pattern, Pattern) Parse(string text)
+    sealed record Rule(Pattern OfTenant, Pattern OfCluster)
     {
-        var at = text.IndexOf('/', StringComparison.Ordinal);
-        return (new(text[..at]), new(text[(at + 1)..]));
+        public static Rule Parse(string text)
+        {
+            var at = text.IndexOf('/', StringComparison.Ordinal);
+            return new(new(text[..at]), new(text[(at + 1)..]));
+        }
+
+        public bool IsMatch(ClusterId cluster) => OfTenant.IsMatch(cluster.Tenant) && OfCluster.IsMatch(cluster.Cluster);
     }
 
     sealed class Pattern(string text)

@@ -72,7 +72,7 @@ public sealed partial class InfluxStore
 
     IEnumerable<(int Index, HashSet<ClusterId>? Clusters)> ClustersByTarget(IReadOnlyCollection<ClusterId>? clusters) => clusters is null
         ? _targets.Select((_, i) => (i, (HashSet<ClusterId>?)null))
-        : clusters.GroupBy(c => _map.Of(c.Tenant, c.Cluster)).Select(g => (g.Key, (HashSet<ClusterId>?)g.ToHashSet()));
+        : clusters.GroupBy(_map.Of).Select(g => (g.Key, (HashSet<ClusterId>?)g.ToHashSet()));
 
     /// <summary>The measurements, as stored, of the metrics that may satisfy the matchers.</summary>
     static List<string> Measurements(InfluxConnection connection, IReadOnlyList<LabelMatcher> matchers)

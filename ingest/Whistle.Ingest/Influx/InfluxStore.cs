@@ -105,7 +105,7 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
             return _targets[0];
         var cluster = ClusterId.Of(labels);
         if (!_targetOf.TryGetValue(cluster, out var index))
-            _targetOf[cluster] = index = _map.Of(cluster.Tenant, cluster.Cluster);
+            _targetOf[cluster] = index = _map.Of(cluster);
         return _targets[index];
     }
 

@@ -95,6 +95,49 @@ public sealed class RolesTests(PostgreSqlServer postgreSql, InfluxServer influx)
         senders.ForEach(s => s.Dispose());
     }
 
+    [Fact]
+    public async Task While_InfluxDB_is_down_alerts_go_on_and_everything_is_in_it_when_it_is_back()
+    {
+        Assert.SkipUnless(influx.IsOwn, "The InfluxDB is not the test's own to stop.");
+        using var kafka = new KafkaCluster();
+        await using var fleet = await RoleFleet.StartAsync(postgreSql, kafka, influx, Rules, None, "gateway-1", "detect-1", "web-1");
+        using var sender = new RemoteWriteClient(fleet["gateway-1"].Address, await fleet.EnrollAsync(new("default", "prod")));
+        var sent = new List<double>();
+        for (var value = 1; value <= 3; value++)
+            await SendNextAsync(value);
+        await Eventually(fleet, async () => await ValuesAsync(fleet, "count_over_time(temperature[5m])") is [3]);
+
+        await influx.StopAsync();
+        try
+        {
+            await SendNextAsync(90);
+            await Eventually(fleet, async () =>
+            {
+                await SendNextAsync(91);
+                return (await AlertsAsync(fleet)).Any(a => Name(a) == "Hot");
+            });
+            await Eventually(fleet, async () => (await fleet.AskAsync("api/whistle/v1/health", "detect-1")).GetProperty("problems")
+                .EnumerateArray().Any(p => p.GetProperty("component").GetString() == "telemetry-store"));
+        }
+        finally
+        {
+            await influx.StartAsync(Cancellation);
+        }
+
+        await Eventually(fleet, async () =>
+        {
+            await SendNextAsync(1);
+            return await ValuesAsync(fleet, "count_over_time(temperature[5m])") is [var stored] && stored == sent.Count;
+        });
+        Assert.Equal([sent.Sum()], await ValuesAsync(fleet, "sum_over_time(temperature[5m])"));
+
+        Task SendNextAsync(double value)
+        {
+            sent.Add(value);
+            return SendAsync(sender, value);
+        }
+    }
+
     static async Task SendAsync(RemoteWriteClient sender, double value)
     {
         var sample = new Sample(TimeProvider.System.GetUtcNow().ToUnixTimeMilliseconds(), value);

@@ -120,7 +120,7 @@ public sealed class InfluxTextTests
             var map = new EndpointMap(given);
             LabelMatcher[] all = [.. asked.Select(m => new LabelMatcher(m.Item1, m.Item2, m.Item3))];
             if (all.All(m => m.IsMatch(Labels.Of((Sender.TenantLabel, tenant), (Sender.ClusterLabel, cluster)))))
-                Assert.Contains(map.Of(tenant, cluster), map.For(all));
+                Assert.Contains(map.Of(new(tenant, cluster)), map.For(all));
         }, iter: 20_000);
     }
 

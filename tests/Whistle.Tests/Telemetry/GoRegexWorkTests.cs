@@ -130,8 +130,9 @@ public sealed class GoRegexWorkTests
                     regex.IsMatch(text) == regex.Match(text) is not null && whole.Any(r => r.IsMatch(text) == regex.IsMatch(text)),
                     $"/{pattern}/ on \"{text}\"");
                 (int, int)? places = Places(pattern, text) is { } found ? (found[0], found[1]) : null;
-                var theirs = anywhere.Select(r => r.Match(text))
-                    .Select(m => m.Success ? (m.Index, m.Index + m.Length) : default((int, int)?)).ToList();
+                if (anywhere.Select(r => Found(r, text)).ToList() is not [{ } first, { } second])
+                    continue;
+                List<(int, int)?> theirs = [first.Place, second.Place];
                 Assert.True(theirs[0] != theirs[1] || theirs[0] == places, $"/{pattern}/ within \"{text}\"");
                 if (!theirs.Contains(places))
                     alone.Add($"/{pattern}/ within \"{text}\"");
@@ -140,6 +141,20 @@ public sealed class GoRegexWorkTests
 
         // Of 30,000.
         Assert.True(alone.Count <= 3, string.Join('\n', alone));
+    }
+
+    // Null where the engine of .NET that goes back gives up: it doubles its track until the length overflows.
+    static (bool Ended, (int, int)? Place)? Found(Regex regex, string text)
+    {
+        try
+        {
+            var match = regex.Match(text);
+            return (true, match.Success ? (match.Index, match.Index + match.Length) : null);
+        }
+        catch (OverflowException)
+        {
+            return null;
+        }
     }
 
     static int[]? Places(string pattern, string text) =>
