@@ -1,6 +1,7 @@
 using Whistle.Detectors.Evaluation;
 using Whistle.Detectors.Signals;
 using Whistle.Inventory;
+using Whistle.State;
 
 namespace Whistle.Detectors;
 
@@ -11,6 +12,8 @@ public sealed partial class RulesHost
 
     IReadOnlySet<int> _claimed = new HashSet<int>();
     DateTimeOffset _beat;
+    IReadOnlyList<EnrolledAgent>? _agents;
+    IReadOnlyList<EnrolledCollector>? _enrolledCollectors;
 
     /// <summary>
     /// Between two passes: forgets the clusters of partitions that are given away, and goes on with the signals of those that come where
@@ -33,7 +36,9 @@ public sealed partial class RulesHost
                 Continue(group, stored, known);
             }
 
-            await WithdrawAsync(stored.Where(s => _store.Shares.Has(s.Labels)), [.. Groups], cancellation);
+            _presence.Forget(_store.Shares.Has);
+            _collectors.Forget(_store.Shares.Has);
+            await WithdrawAsync(stored.Where(_store.Shares.Has), [.. Groups], cancellation);
         }
         finally
         {
@@ -43,19 +48,19 @@ public sealed partial class RulesHost
 
     void Forget(GroupState group)
     {
-        group.UnsavedSignals.RemoveAll(s => !_store.Shares.Has(s.Labels));
-        group.UnsavedEvents.RemoveAll(e => !_store.Shares.Has(e.Signal.Labels));
+        group.UnsavedSignals.RemoveAll(s => !_store.Shares.Has(s));
+        group.UnsavedEvents.RemoveAll(e => !_store.Shares.Has(e.Signal));
         foreach (var rule in group.Rules)
         {
-            foreach (var labels in rule.Signals.Keys.Where(l => !_store.Shares.Has(l)).ToList())
-                rule.Signals.Remove(labels);
+            foreach (var signal in rule.Signals.Values.Where(s => !_store.Shares.Has(s)).ToList())
+                rule.Signals.Remove(signal.Labels);
             rule.Recorded.Forget(_store.Shares.Has);
         }
     }
 
     void Continue(GroupState group, IReadOnlyList<Signal> stored, HashSet<int> known)
     {
-        var ofRule = stored.Where(s => _store.Shares.Has(s.Labels) && !known.Contains(_environment.Own.PartitionOf(ClusterId.Of(s.Labels))))
+        var ofRule = stored.Where(s => _store.Shares.Has(s) && !known.Contains(_environment.Own.PartitionOf(ClusterId.Of(s.Element))))
             .ToLookup(s => s.Rule);
         foreach (var rule in group.Rules)
         {
@@ -70,18 +75,48 @@ public sealed partial class RulesHost
         if (_store.Shares.IsAlone || (now - _beat).Duration() < BeatEvery)
             return;
         _beat = now;
-        await _store.Shares.BeatAsync(_environment.Database, now, cancellation);
+        try
+        {
+            var lost = await _store.Shares.BeatAsync(_environment.Database, now, cancellation);
+            // Of a process that was held up while it took the share, and has lost it since: the log says that it is ours.
+            await _store.Shares.ClaimAsync(_environment.Database, lost, now, cancellation);
+            foreach (var group in lost.Count > 0 ? Groups : [])
+                group.UnsavedSignals.AddRange(group.Rules.SelectMany(r => r.Signals.Values));
+        }
+        catch (StateException)
+        {
+            // The database has said it, once.
+        }
     }
 
+    // While the state does not answer, rules go on with who was enrolled before.
     async ValueTask<IReadOnlyList<EnrolledAgent>> AgentsAsync(CancellationToken cancellation)
     {
-        var all = await _environment.Inventory(cancellation);
-        return _store.Shares.IsAlone ? all : [.. all.Where(a => _environment.Own.Has(a.NodeId.ClusterId))];
+        if (_store.Shares.IsAlone)
+            return await _environment.Inventory(cancellation);
+        try
+        {
+            _agents = await _environment.Inventory(cancellation);
+        }
+        catch (StateException) when (_agents is not null)
+        {
+        }
+
+        return [.. _agents!.Where(a => _environment.Own.Has(a.NodeId.ClusterId))];
     }
 
     async ValueTask<IReadOnlyList<EnrolledCollector>> CollectorsAsync(CancellationToken cancellation)
     {
-        var all = await _environment.Collectors(cancellation);
-        return _store.Shares.IsAlone ? all : [.. all.Where(c => _environment.Own.Has(c.ClusterId))];
+        if (_store.Shares.IsAlone)
+            return await _environment.Collectors(cancellation);
+        try
+        {
+            _enrolledCollectors = await _environment.Collectors(cancellation);
+        }
+        catch (StateException) when (_enrolledCollectors is not null)
+        {
+        }
+
+        return [.. _enrolledCollectors!.Where(c => _environment.Own.Has(c.ClusterId))];
     }
 }

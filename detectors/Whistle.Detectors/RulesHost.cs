@@ -257,10 +257,10 @@ public sealed partial class RulesHost : BackgroundService, ISignals
         }
     }
 
-    // Of this server, where its own machine's agent reports too. While the rules are stuck themselves nothing is recorded, and the health
+    // Of this server, where its own machine's agent reports too; where there are several, each says it in its health alone. While the rules are stuck themselves nothing is recorded, and the health
     // board alone says it.
     IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now) =>
-        (_environment.Watch?.Overdue() ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
+        ((_store.Shares.IsAlone ? _environment.Watch?.Overdue() : null) ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
             new(Labels.OfMetric(PassWatch.OverdueMetric, ("tenant", "default"), ("cluster", "local"), ("stage", p.Key))),
             now.ToUnixTimeMilliseconds(), p.Value.TotalSeconds));
 
@@ -332,7 +332,7 @@ public sealed partial class RulesHost : BackgroundService, ISignals
         groups.SelectMany(g => g.Rules).ToDictionary(r => r.Key, r => r.Signals.Values.ToList());
 
     async Task<Dictionary<string, List<Signal>>> StoredAsync(CancellationToken cancellation) =>
-        (await _store.LoadSeenAsync(cancellation)).Where(s => _store.Shares.Has(s.Labels)).GroupBy(s => s.Rule)
+        (await _store.LoadSeenAsync(cancellation)).Where(_store.Shares.Has).GroupBy(s => s.Rule)
             .ToDictionary(g => g.Key, g => g.ToList());
 
     GroupState State(

@@ -62,7 +62,9 @@ public static class IngestStage
     {
         services
             .AddSingleton(s => new SeriesLimits(
-                options.SeriesLimits, s.GetRequiredService<TimeProvider>(), s.GetRequiredService<StateDatabase>(),
+                options.SeriesLimits, s.GetRequiredService<TimeProvider>(),
+                // Where the log keeps what is sent, nothing waits for the state; and each process counts its own clusters.
+                options.Kafka.Brokers is null ? s.GetRequiredService<StateDatabase>() : null,
                 tenant => s.GetRequiredService<FleetRegister>().Latest.LimitsOf(tenant)))
             .AddSingleton(options.Log).AddSingleton(options.Gateway).AddSingleton(options.Disk)
             .AddSingleton<IngestMetrics>().AddSingleton<Head>().AddSingleton<Gateway>().AddSingleton<DiskWatch>();

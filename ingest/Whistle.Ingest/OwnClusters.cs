@@ -33,7 +33,8 @@ public sealed class OwnClusters : IDisposable
     public Func<IReadOnlySet<int>, Action, CancellationToken, Task>? Changing { get; set; }
 
     /// <summary>What has no cluster counts for one without a name.</summary>
-    public bool Has(ClusterId cluster) => _partitionOf is null || Volatile.Read(ref _partitions).Contains(_partitionOf(cluster));
+    public bool Has(ClusterId cluster) =>
+        _partitionOf is null || (Volatile.Read(ref _partitions) is { Count: > 0 } own && own.Contains(_partitionOf(cluster)));
 
     /// <exception cref="InvalidOperationException">There are no partitions.</exception>
     public int PartitionOf(ClusterId cluster) =>

@@ -41,6 +41,8 @@ public sealed class StateLease(StateDatabase database, string name, string owner
 
         if (!await HoldAsync(cancellation))
             return false;
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var keeping = KeepAsync(ended.Token);
         Running.Value = this;
         try
         {
@@ -49,9 +51,26 @@ public sealed class StateLease(StateDatabase database, string name, string owner
         finally
         {
             Running.Value = null;
+            await ended.CancelAsync();
+            await keeping;
         }
 
         return true;
+    }
+
+    // Work that takes longer than the lease must not lose it.
+    async Task KeepAsync(CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(Life / 3, time);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellation))
+                await HoldAsync(cancellation);
+        }
+        catch (Exception e) when (e is OperationCanceledException or System.Data.Common.DbException or IOException)
+        {
+            // Whoever works finds out when they write.
+        }
     }
 
     /// <summary>Gives it to whoever asks next; where the database does not answer, they wait until it ends.</summary>
@@ -88,15 +107,12 @@ public sealed class StateLease(StateDatabase database, string name, string owner
         if (_until - now > Life / 2)
             return true;
         await using var connection = await database.OpenAsync(cancellation);
-        await using var transaction = await connection.BeginWriteAsync(_scope, cancellation);
-        var held = await connection.QueryAsync(
-            "SELECT owner, until_at FROM leases WHERE name = $name", r => (Owner: r.GetString(0), Until: r.Instant(1)), cancellation,
-            ("$name", name));
-        if (held is [var other] && other.Owner != owner && other.Until > now)
-        {
-            _until = DateTimeOffset.MinValue;
+        // First without the lock, which whoever has the lease needs for each of its writes.
+        if (await IsAnothersAsync(connection, now, cancellation))
             return false;
-        }
+        await using var transaction = await connection.BeginWriteAsync(_scope, cancellation);
+        if (await IsAnothersAsync(connection, now, cancellation))
+            return false;
 
         await connection.ExecuteAsync(
             "INSERT INTO leases (name, owner, until_at) VALUES ($name, $owner, $until) ON CONFLICT (name) DO UPDATE SET "
@@ -104,6 +120,17 @@ public sealed class StateLease(StateDatabase database, string name, string owner
             cancellation, ("$name", name), ("$owner", owner), ("$until", now + Life));
         await transaction.CommitAsync(cancellation);
         _until = now + Life;
+        return true;
+    }
+
+    async Task<bool> IsAnothersAsync(StateConnection connection, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var held = await connection.QueryAsync(
+            "SELECT owner, until_at FROM leases WHERE name = $name", r => (Owner: r.GetString(0), Until: r.Instant(1)), cancellation,
+            ("$name", name));
+        if (held is not [var other] || other.Owner == owner || other.Until <= now)
+            return false;
+        _until = DateTimeOffset.MinValue;
         return true;
     }
 }

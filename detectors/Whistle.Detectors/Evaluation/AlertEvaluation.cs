@@ -90,7 +90,7 @@ sealed class AlertEvaluation(
     }
 
     // Once a minute is often enough for a number that somebody reads.
-    bool MustTellValue(Signal before, Signal next) => group.IsShared && !before.Value.Equals(next.Value)
+    bool MustTellValue(Signal before, Signal next) => group.TellsValues && !before.Value.Equals(next.Value)
         && before.Condition.LastEvaluation.ToUnixTimeSeconds() / 60 != at.ToUnixTimeSeconds() / 60;
 
     void Keep(Signal? before, Signal next)

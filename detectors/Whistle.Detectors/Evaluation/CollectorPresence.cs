@@ -42,6 +42,9 @@ sealed class CollectorPresence(ISeriesSource series, RefusedSenders? refused = n
         return written;
     }
 
+    /// <summary>Forgets clusters that are another process's to judge from now on: their series do not end.</summary>
+    public void Forget(Func<ClusterId, bool> keeps) => _seen = _seen.Where(s => keeps(s.Key)).ToDictionary();
+
     IEnumerable<RecordedSample> State(EnrolledCollector collector, DateTimeOffset? seen, DateTimeOffset now)
     {
         var age = now - (seen ?? collector.EnrolledAt);

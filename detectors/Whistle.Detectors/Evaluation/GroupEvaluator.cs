@@ -26,6 +26,7 @@ sealed class GroupEvaluator(
         GroupState group, DateTimeOffset at, SourceHealth health, InputLiveness liveness, TimeProvider time, CancellationToken cancellation)
     {
         var pass = new Pass(group, at, health, liveness);
+        group.TellsValues = group.IsShared && group.UnsavedSignals.Count == 0;
         try
         {
             foreach (var state in group.Rules)

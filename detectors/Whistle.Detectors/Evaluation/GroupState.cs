@@ -17,6 +17,9 @@ sealed class GroupState(RuleGroup group, IReadOnlyList<RuleState> rules)
     /// <summary>Others read its signals from the database alone, so their values are written there too.</summary>
     public bool IsShared { get; init; }
 
+    /// <summary>Not while earlier ones wait to be written.</summary>
+    public bool TellsValues { get; set; }
+
     /// <summary>The grid instant of the last evaluation.</summary>
     public DateTimeOffset? LastSlot { get; set; }
 

@@ -42,6 +42,10 @@ sealed class NodePresence(ISeriesSource series, RefusedSenders? refused = null)
         return written;
     }
 
+    /// <summary>Forgets nodes that are another process's to judge from now on: their series do not end.</summary>
+    public void Forget(Func<ClusterId, bool> keeps) =>
+        _sightings = _sightings.Where(s => keeps(s.Key.ClusterId)).ToDictionary();
+
     async ValueTask<Sighting> SightAsync(
         NodeId node, Sighting? before, Dictionary<NodeId, Sighting> recent, DateTimeOffset now, CancellationToken cancellation)
     {

@@ -27,11 +27,14 @@ sealed class RuleShares(OwnClusters own, string owner)
 
     public bool IsAlone => own.IsAll;
 
-    public bool Has(Labels labels) => own.IsAll || own.Has(ClusterId.Of(labels));
+    /// <summary>By what the rule's expression yielded: a rule may write another cluster into the labels.</summary>
+    public bool Has(Signal signal) => Has(signal.Element);
+
+    public bool Has(Labels element) => own.IsAll || own.Has(ClusterId.Of(element));
 
     public bool Has(ClusterId cluster) => own.Has(cluster);
 
-    public string Of(Signal signal) => own.IsAll ? "" : NameOf(own.PartitionOf(ClusterId.Of(signal.Labels)));
+    public string Of(Signal signal) => own.IsAll ? "" : NameOf(own.PartitionOf(ClusterId.Of(signal.Element)));
 
     /// <summary>For a transaction that relies on <see cref="HeldAsync"/>.</summary>
     public IReadOnlyCollection<StateScope> ScopesOf(string group) => own.IsAll
@@ -64,15 +67,21 @@ sealed class RuleShares(OwnClusters own, string owner)
             .Where(own.Partitions.Select(NameOf).Contains)];
 
     /// <summary>Says that the shares are evaluated: until when, where the process dies.</summary>
-    public async Task BeatAsync(StateDatabase database, DateTimeOffset now, CancellationToken cancellation)
+    /// <returns>Those that somebody else has claimed, although they are this process's own.</returns>
+    public async Task<IReadOnlyList<int>> BeatAsync(StateDatabase database, DateTimeOffset now, CancellationToken cancellation)
     {
         await using var connection = await database.OpenAsync(cancellation);
+        var lost = new List<int>();
         foreach (var partition in own.Partitions)
         {
-            await connection.ExecuteAsync(
+            var held = await connection.ExecuteAsync(
                 "UPDATE rule_shares SET evaluated_at = $now WHERE share = $share AND owner = $owner",
                 cancellation, ("$share", NameOf(partition)), ("$owner", owner), ("$now", now));
+            if (held == 0)
+                lost.Add(partition);
         }
+
+        return lost;
     }
 
     /// <summary>All shares that were ever claimed.</summary>

@@ -236,7 +236,11 @@ public sealed class Head(TimeProvider time, SeriesLimits limits)
     }
 
     /// <summary>The store's highest id, so that a new series never gets an old one's.</summary>
-    internal void ContinueAfter(uint id) => _lastId = Math.Max(_lastId, id);
+    internal void ContinueAfter(uint id)
+    {
+        lock (_lock)
+            _lastId = Math.Max(_lastId, id);
+    }
 
     /// <summary>How many series each tenant has now.</summary>
     internal Dictionary<string, int> SeriesPerTenant()

@@ -25,6 +25,7 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
     readonly Target[] _targets;
     readonly Dictionary<ClusterId, int> _targetOf = [];
     long _commits;
+    bool _failed;
 
     /// <summary>Asks nothing yet; see <see cref="Check"/>.</summary>
     /// <exception cref="StoreException">A file of certificates cannot be read.</exception>
@@ -83,6 +84,10 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
         foreach (var target in _targets)
             target.Write(started);
         _commits++;
+        // What the health says of the time when it took nothing is over.
+        if (_failed)
+            Check();
+        _failed = false;
     }
 
     /// <summary>
@@ -90,6 +95,7 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
     /// </summary>
     Recovery ITelemetryStore.Recover()
     {
+        _failed = true;
         Check();
         return new(_commits, IsReplaced: false);
     }

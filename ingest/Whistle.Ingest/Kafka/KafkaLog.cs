@@ -30,7 +30,8 @@ sealed class KafkaLog : ITelemetryLog, IDisposable
     readonly IngestMetrics _metrics;
     readonly BodyCheck _check;
     readonly FairBudgets _pending;
-    readonly IProducer<byte[], byte[]> _producer;
+    readonly MemoryOptions _memory;
+    IProducer<byte[], byte[]> _producer;
     volatile bool _failed;
 
     /// <exception cref="InvalidOperationException">A setting of the client is not one of librdkafka's.</exception>
@@ -39,20 +40,21 @@ sealed class KafkaLog : ITelemetryLog, IDisposable
         ILogger<KafkaLog> logger)
     {
         (_options, _metrics, _health, _time, _logger) = (options, metrics, health, time, logger);
-        _check = new BodyCheck(log, time);
+        _check = new BodyCheck(log);
         _pending = new(memory.PendingSamples, "The bodies that wait for the brokers", "tenant");
-        _producer = new ProducerBuilder<byte[], byte[]>(options.ForProducer(2 * memory.PendingSamples))
-            .SetErrorHandler((_, error) => Hear(error)).SetLogHandler((_, line) => logger.KafkaSaid(line.Facility, line.Message)).Build();
+        _memory = memory;
+        _producer = NewProducer();
     }
 
     public Task<AppendResult> AppendAsync(Sender sender, ReceivedWrite write)
     {
-        var result = _check.Read(write.Version, write.Message);
+        var receivedAt = _time.GetUtcNow();
+        var result = _check.Read(write.Version, write.Message, receivedAt);
         if (result.Refused > 0)
             _metrics.Dropped.WithLabels("gateway").Inc(result.Refused);
         if (result.Stored == 0)
             return Task.FromResult(result);
-        var record = new LogRecord(new(sender.ClusterId, sender.Node), write.Version, _time.GetUtcNow());
+        var record = new LogRecord(new(sender.ClusterId, sender.Node), write.Version, receivedAt);
         // They stay counted until the brokers have them, or do not.
         var share = _pending.Open(sender.Tenant);
         try
@@ -97,11 +99,15 @@ sealed class KafkaLog : ITelemetryLog, IDisposable
         var delivered = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         try
         {
-            _producer.Produce(_options.Topic, record, report => Complete(delivered, report.Error));
+            Volatile.Read(ref _producer).Produce(_options.Topic, record, report => Complete(delivered, report.Error));
         }
-        catch (ProduceException<byte[], byte[]> e)
+        catch (KafkaException e)
         {
             Complete(delivered, e.Error);
+        }
+        catch (ObjectDisposedException)
+        {
+            delivered.TrySetException(new StoreException("The log took none of it; send it again."));
         }
 
         return delivered.Task;
@@ -131,8 +137,18 @@ sealed class KafkaLog : ITelemetryLog, IDisposable
             : "The log took none of it; the server's health says why."));
     }
 
-    void Hear(Error error)
+    IProducer<byte[], byte[]> NewProducer() => new ProducerBuilder<byte[], byte[]>(_options.ForProducer(2 * _memory.PendingSamples))
+        .SetErrorHandler(Hear).SetLogHandler((_, line) => _logger.KafkaSaid(line.Facility, line.Message)).Build();
+
+    void Hear(IProducer<byte[], byte[]> producer, Error error)
     {
+        // After a fatal error a producer takes nothing more, whatever happens.
+        if (error.IsFatal && ReferenceEquals(Volatile.Read(ref _producer), producer))
+        {
+            Volatile.Write(ref _producer, NewProducer());
+            _ = Task.Run(producer.Dispose);
+        }
+
         if (error.IsFatal || error.Code == ErrorCode.Local_AllBrokersDown)
             _health.Failing(Component, Subject, $"Kafka is not reached: {error.Reason}. Look at the brokers of {_options.Brokers}.");
         _logger.KafkaSaid("error", error.Reason);

@@ -20,16 +20,21 @@ sealed class KafkaReader(
 {
     const string Subject = "consumer";
 
-    // Records on their way to the store; more wait in the log.
+    // Records of a partition on their way to the store, before it is paused; and until it goes on.
     const int MostInFlight = 2_000;
+    const int FewInFlight = 500;
 
     static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(100);
     static readonly TimeSpan SteerEvery = TimeSpan.FromMilliseconds(50);
     static readonly TimeSpan HoldFor = TimeSpan.FromSeconds(1);
     static readonly TimeSpan DrainFor = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan Fresh = TimeSpan.FromSeconds(10);
 
     readonly Lock _lock = new();
     readonly Dictionary<int, PartitionReading> _readings = [];
+    // What is still on its way of partitions that were given away: they are not read again before.
+    readonly Dictionary<int, Task> _leaving = [];
     CancellationToken _stopping;
     long _steeredAt;
 
@@ -73,10 +78,10 @@ sealed class KafkaReader(
             Steer(consumer);
             if (consumer.Consume(Poll) is { Message: not null } record)
                 Take(record);
-            WaitForRoom();
         }
-        catch (ConsumeException e)
+        catch (KafkaException e)
         {
+            // Around a rebalance calls about a partition can fail; the next turn is about what is read then.
             Report(e.Error);
             _stopping.WaitHandle.WaitOne(HoldFor);
         }
@@ -87,7 +92,8 @@ sealed class KafkaReader(
         health.Clear(KafkaLog.Component, Subject);
         if (!_readings.TryGetValue(record.Partition.Value, out var reading) || record.Offset.Value <= reading.LastTaken)
             return;
-        if (!reading.IsReady)
+        // What comes after a record that was held is held too: all of it is read again from there.
+        if (!reading.IsReady || reading.HeldAt is not null)
         {
             reading.HeldAt ??= record.Offset.Value;
             return;
@@ -100,7 +106,7 @@ sealed class KafkaReader(
         }
         catch (Exception e) when (e is FormatException or RemoteWriteException)
         {
-            stored = letters.AddAsync(record, e.Message, _stopping);
+            stored = letters.AddAsync(record, e.Message, reading.Ended);
         }
         catch (Exception e) when (e is StoreException or BusyException)
         {
@@ -113,28 +119,23 @@ sealed class KafkaReader(
 
         metrics.LogRecords.Inc();
         reading.LastTaken = record.Offset.Value;
+        reading.LastTimestamp = record.Message.Timestamp.UtcDateTime;
         reading.Progress.Add(record.Offset.Value, stored);
     }
 
-    static async Task<bool> StoredAsync(Task<Logs.AppendResult> append)
+    // Whatever went wrong, the store does not have it, and it is read again.
+    async Task<bool> StoredAsync(Task<Logs.AppendResult> append)
     {
         try
         {
             return !(await append).IsUnstored;
         }
-        catch (StoreException)
+        catch (Exception e)
         {
+            if (e is not StoreException)
+                logger.ReadingFailed(e.Message);
             return false;
         }
-    }
-
-    // Beyond that, each turn takes one more at most, so that the group is still answered.
-    void WaitForRoom()
-    {
-        if (_readings.Values.Sum(r => r.Progress.InFlight) < MostInFlight)
-            return;
-        Task.WhenAny(_readings.Values.Where(r => r.Progress.InFlight > 0).Select(r => r.Progress.DrainAsync()))
-            .Wait(HoldFor, CancellationToken.None);
     }
 
     void Steer(IConsumer<byte[], byte[]> consumer)
@@ -153,7 +154,8 @@ sealed class KafkaReader(
     void Steer(IConsumer<byte[], byte[]> consumer, PartitionReading reading)
     {
         var place = new TopicPartition(options.Topic, reading.Partition);
-        if (!reading.IsReady)
+        var inFlight = reading.Progress.InFlight;
+        if (!reading.IsReady || inFlight > MostInFlight || (reading.IsPaused && inFlight > FewInFlight))
         {
             if (!reading.IsPaused)
                 consumer.Pause([place]);
@@ -167,6 +169,24 @@ sealed class KafkaReader(
         if (reading.IsPaused)
             consumer.Resume([place]);
         reading.IsPaused = false;
+        if (!reading.IsCaughtUp)
+            Judge(consumer, reading, place);
+    }
+
+    // Until it has read what was in the log when it began, the newest samples that it has are old: to evaluate them would be to find every
+    // node silent.
+    static void Judge(IConsumer<byte[], byte[]> consumer, PartitionReading reading, TopicPartition place)
+    {
+        if (reading.Target is null)
+        {
+            var committed = consumer.Committed([place], Patience).Single().Offset;
+            var marks = consumer.QueryWatermarkOffsets(place, Patience);
+            reading.Target = committed.IsSpecial && marks.Low == marks.High || (!committed.IsSpecial && committed >= marks.High)
+                ? -1 : marks.High.Value;
+        }
+
+        if (reading.LastTaken + 1 >= reading.Target || TimeProvider.System.GetUtcNow() - reading.LastTimestamp < Fresh)
+            reading.CatchUp();
     }
 
     void StoreOffset(IConsumer<byte[], byte[]> consumer, PartitionReading reading)
@@ -187,7 +207,9 @@ sealed class KafkaReader(
             foreach (var partition in partitions)
             {
                 var reading = new PartitionReading(partition.Partition.Value, _stopping);
-                reading.Filled = Task.Run(() => heads.FillAsync(reading.Partition, reading.Ended), CancellationToken.None);
+                var before = _leaving.GetValueOrDefault(reading.Partition) ?? Task.CompletedTask;
+                reading.Filled = Task.Run(() => FillAsync(reading, before), CancellationToken.None);
+                reading.Owned = Task.Run(() => OwnAsync(reading), CancellationToken.None);
                 _readings.Add(reading.Partition, reading);
             }
         }
@@ -211,9 +233,35 @@ sealed class KafkaReader(
         Task.WhenAll(ended.Select(r => r.Progress.DrainAsync())).Wait(DrainFor, CancellationToken.None);
         if (!isLost)
             Commit(consumer, ended);
-        heads.Drop(numbers);
-        numbers.ForEach(n => metrics.LogLag.RemoveLabelled($"{n}"));
-        numbers.ForEach(n => logger.PartitionGiven(n));
+        foreach (var reading in ended)
+        {
+            lock (_lock)
+                _leaving[reading.Partition] = Task.Run(() => LeaveAsync(reading), CancellationToken.None);
+            metrics.LogLag.RemoveLabelled($"{reading.Partition}");
+            logger.PartitionGiven(reading.Partition);
+        }
+    }
+
+    async Task FillAsync(PartitionReading reading, Task before)
+    {
+        await before;
+        await heads.FillAsync(reading.Partition, reading.Ended);
+    }
+
+    async Task OwnAsync(PartitionReading reading)
+    {
+        await reading.Filled;
+        await reading.CaughtUp.WaitAsync(reading.Ended);
+        await heads.OwnAsync(reading.Partition, reading.Ended);
+    }
+
+    // Not before the last of it has its answer: what comes late must not be taken for what was read again.
+    async Task LeaveAsync(PartitionReading reading)
+    {
+        await Task.WhenAll(reading.Filled, reading.Owned, reading.Progress.DrainAsync())
+            .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        heads.Drop([reading.Partition]);
+        reading.Dispose();
     }
 
     void Commit(IConsumer<byte[], byte[]> consumer, List<PartitionReading> ended)

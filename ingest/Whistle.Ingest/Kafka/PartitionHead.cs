@@ -16,8 +16,23 @@ sealed class PartitionHead(
 {
     static readonly TimeSpan Pause = TimeSpan.FromSeconds(2);
 
-    /// <summary>Completes when the partition can be read and its clusters be evaluated. Tried until it is stopped.</summary>
-    public async Task FillAsync(int partition, CancellationToken stopping)
+    /// <summary>Completes when the head has what the store has. Tried until it is stopped.</summary>
+    public Task FillAsync(int partition, CancellationToken stopping) => TryAsync(partition, async () =>
+    {
+        // What the server records of no cluster is one's like any other.
+        HashSet<ClusterId> all = [.. await clusters(stopping), new ClusterId("", "")];
+        all.RemoveWhere(c => partitionOf(c) != partition);
+        HeadFiller.Fill(head, store, all, time, logger);
+    }, stopping);
+
+    /// <summary>Completes when the clusters are evaluated here. Tried until it is stopped.</summary>
+    public Task OwnAsync(int partition, CancellationToken stopping) => TryAsync(partition, async () =>
+    {
+        await own.AddAsync(partition, stopping);
+        logger.PartitionTaken(partition);
+    }, stopping);
+
+    async Task TryAsync(int partition, Func<Task> work, CancellationToken stopping)
     {
         var subject = $"partition {partition}";
         while (true)
@@ -25,20 +40,15 @@ sealed class PartitionHead(
             stopping.ThrowIfCancellationRequested();
             try
             {
-                // What the server records of no cluster is one's like any other.
-                HashSet<ClusterId> all = [.. await clusters(stopping), new ClusterId("", "")];
-                all.RemoveWhere(c => partitionOf(c) != partition);
-                HeadFiller.Fill(head, store, all, time, logger);
-                await own.AddAsync(partition, stopping);
+                await work();
                 health.Clear(KafkaLog.Component, subject);
-                logger.PartitionTaken(partition);
                 return;
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
                 health.Failing(
                     KafkaLog.Component, subject,
-                    $"The clusters of partition {partition} are not evaluated: what the store has of their last hour cannot be read. "
+                    $"The clusters of partition {partition} are not evaluated: what store and state have of them cannot be read. "
                     + $"{e.Message}");
                 logger.ReadingFailed(e.Message);
                 if (e is not (StoreException or System.Data.Common.DbException or Whistle.State.StateException))

@@ -2,6 +2,7 @@ using Confluent.Kafka;
 
 using Microsoft.Extensions.Logging;
 
+using Whistle.Ingest.Logs;
 using Whistle.State.Files;
 using Whistle.State.Health;
 using Whistle.State.Memory;
@@ -11,7 +12,7 @@ namespace Whistle.Ingest.Kafka;
 
 /// <summary>Reads again what the store did not get while it was down, beside what is read for the head.</summary>
 sealed class StoreReplay(
-    KafkaOptions options, RecordTaker taker, IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger logger)
+    KafkaOptions options, RecordTaker taker, TelemetryLog log, IngestMetrics metrics, HealthBoard health, TimeProvider time, ILogger logger)
 {
     const string Subject = "replay";
 
@@ -20,6 +21,8 @@ sealed class StoreReplay(
 
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
     static readonly TimeSpan Every = TimeSpan.FromSeconds(1);
+
+    long _triedAt;
 
     public async Task RunAsync(Func<IReadOnlyList<PartitionReading>> readings, CancellationToken stopping)
     {
@@ -30,13 +33,37 @@ sealed class StoreReplay(
             {
                 foreach (var reading in readings())
                 {
-                    if (reading.Progress.FirstUnstored is { } range)
-                        await Task.Run(() => ReplayAsync(reading, range, stopping), stopping);
+                    if (reading.Progress.FirstUnstored is { } range && MayTry())
+                        await Task.Run(() => TryAsync(reading, range, stopping), stopping);
                 }
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
+        }
+    }
+
+    // While the store takes nothing, what is read again is read in vain.
+    bool MayTry()
+    {
+        if (log.IsFailing && TimeProvider.System.GetElapsedTime(_triedAt) < Patience)
+            return false;
+        _triedAt = TimeProvider.System.GetTimestamp();
+        return true;
+    }
+
+    async Task TryAsync(PartitionReading reading, OffsetRange range, CancellationToken stopping)
+    {
+        try
+        {
+            await ReplayAsync(reading, range, stopping);
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested)
+        {
+            logger.ReadingFailed(e.Message);
+            health.Failing(
+                KafkaLog.Component, Subject,
+                $"What the store lacks of partition {reading.Partition} cannot be read again, and waits in Kafka: {e.Message}");
         }
     }
 
@@ -61,10 +88,6 @@ sealed class StoreReplay(
         {
             Lose(reading, range);
         }
-        catch (ConsumeException e)
-        {
-            logger.ReadingFailed(e.Error.Reason);
-        }
     }
 
     /// <returns>The first offset that is not stored; null where the store takes nothing still, or the log gives nothing.</returns>
@@ -86,7 +109,8 @@ sealed class StoreReplay(
             }
             catch (Exception e) when (e is StoreException or BusyException)
             {
-                next = null;
+                // Of what was taken before it the store gets its part.
+                next = tasks.Count > 0 ? record.Offset.Value : null;
                 break;
             }
         }
@@ -96,7 +120,7 @@ sealed class StoreReplay(
             await Task.WhenAll(tasks);
             return next;
         }
-        catch (StoreException)
+        catch (Exception e) when (e is StoreException or BusyException)
         {
             return null;
         }
@@ -104,11 +128,16 @@ sealed class StoreReplay(
 
     void Lose(PartitionReading reading, OffsetRange range)
     {
-        metrics.LostRecords.Inc(range.Until - range.From);
+        using var consumer = new ConsumerBuilder<byte[], byte[]>(options.ForReplay()).SetLogHandler((_, _) => { }).Build();
+        var first = consumer.QueryWatermarkOffsets(new(options.Topic, reading.Partition), Patience).Low.Value;
+        if (first <= range.From)
+            return;
+        var until = Math.Min(first, range.Until);
+        metrics.LostRecords.Inc(until - range.From);
         health.Report(
             KafkaLog.Component, $"lost in partition {reading.Partition}", HealthState.Warning,
-            $"Records {range.From} to {range.Until - 1} of partition {reading.Partition} were dropped by Kafka before the store took them: "
+            $"Records {range.From} to {until - 1} of partition {reading.Partition} were dropped by Kafka before the store took them: "
             + "their samples are missing. Let the topic keep more than the store's longest outage.");
-        reading.Progress.Stored(range.Until);
+        reading.Progress.Stored(until);
     }
 }

@@ -10,7 +10,7 @@ namespace Whistle.Ingest.Logs;
 /// Reads a body as <see cref="SeriesResolver"/> will in another process, so that its sender hears what can never be stored. Limits of a
 /// tenant's series are known there alone.
 /// </summary>
-sealed class BodyCheck(TelemetryLogOptions options, TimeProvider time)
+sealed class BodyCheck(TelemetryLogOptions options)
 {
     // Keys of labels that were checked. Two halves: when one is full, the other is forgotten.
     const int KeysOfHalf = 200_000;
@@ -22,11 +22,12 @@ sealed class BodyCheck(TelemetryLogOptions options, TimeProvider time)
     ConcurrentDictionary<UInt128, bool> _young = new();
     ConcurrentDictionary<UInt128, bool> _old = new();
 
+    /// <param name="receivedAt">What the other process will be told too: it says what is too old.</param>
     /// <exception cref="RemoteWriteException">The body can never be taken.</exception>
     /// <returns>How many samples can be stored, and why the others cannot.</returns>
-    public AppendResult Read(RemoteWriteVersion version, ReadOnlySpan<byte> message)
+    public AppendResult Read(RemoteWriteVersion version, ReadOnlySpan<byte> message, DateTimeOffset receivedAt)
     {
-        var now = time.GetUtcNow().ToUnixTimeMilliseconds();
+        var now = receivedAt.ToUnixTimeMilliseconds();
         var oldest = now - (long)options.MaxPast.TotalMilliseconds;
         var newest = now + (long)options.MaxFuture.TotalMilliseconds;
         var (taken, refused, badSeries) = (0, 0, 0);

@@ -101,6 +101,9 @@ public sealed class TelemetryLog : ITelemetryLog
     /// <summary>Bytes that wait for the _store.</summary>
     internal long PendingBytes => _pending.Held;
 
+    /// <summary>The store took nothing when it was last tried.</summary>
+    internal bool IsFailing => _failed || _refusal is not null;
+
     /// <summary>Nothing goes to the store, for this reason, until it is called with null.</summary>
     public void Refuse(string? reason) => _refusal = reason;
 

@@ -77,7 +77,7 @@ sealed class ReadingHalf : IAsyncDisposable
         _log = Log.RunAsync(_stopping.Token);
         _reader = Task.Factory.StartNew(
             () => Reader.Run(_stopping.Token), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        _replay = new StoreReplay(options, taker, metrics, Health, time, NullLogger.Instance)
+        _replay = new StoreReplay(options, taker, Log, metrics, Health, time, NullLogger.Instance)
             .RunAsync(() => Reader.Readings, _stopping.Token);
     }
 

@@ -124,12 +124,12 @@ public sealed class RolesTests(PostgreSqlServer postgreSql, InfluxServer influx)
             await influx.StartAsync(Cancellation);
         }
 
-        await Eventually(fleet, async () =>
-        {
-            await SendNextAsync(1);
-            return await ValuesAsync(fleet, "count_over_time(temperature[5m])") is [var stored] && stored == sent.Count;
-        });
+        await SendNextAsync(1);
+        await Eventually(
+            fleet, async () => await ValuesAsync(fleet, "count_over_time(temperature[5m])") is [var stored] && stored == sent.Count);
         Assert.Equal([sent.Sum()], await ValuesAsync(fleet, "sum_over_time(temperature[5m])"));
+        await Eventually(fleet, async () => !(await fleet.AskAsync("api/whistle/v1/health", "detect-1")).GetProperty("problems")
+            .EnumerateArray().Any(p => p.GetProperty("component").GetString() == "telemetry-store"));
 
         Task SendNextAsync(double value)
         {

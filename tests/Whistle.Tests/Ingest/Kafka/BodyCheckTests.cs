@@ -37,18 +37,18 @@ public sealed class BodyCheckTests
             new SeriesResolver(new Head(_time, 1000), options, _time).Decode(
                 new Sender(new ClusterId("t", "c"), "n"), RemoteWriteVersion.V1, message.WrittenSpan, write);
 
-            Assert.Equal(write.Result(), new BodyCheck(options, _time).Read(RemoteWriteVersion.V1, message.WrittenSpan));
+            Assert.Equal(write.Result(), new BodyCheck(options).Read(RemoteWriteVersion.V1, message.WrittenSpan, _time.GetUtcNow()));
         });
     }
 
     [Fact]
     public void A_body_that_cannot_be_read_or_has_too_many_samples_is_refused_whole()
     {
-        var check = new BodyCheck(new TelemetryLogOptions { MaxSamplesPerRequest = 3 }, _time);
-        Assert.Throws<RemoteWriteException>(() => check.Read(RemoteWriteVersion.V1, [0x0A, 0xFF]));
+        var check = new BodyCheck(new TelemetryLogOptions { MaxSamplesPerRequest = 3 });
+        Assert.Throws<RemoteWriteException>(() => check.Read(RemoteWriteVersion.V1, [0x0A, 0xFF], _time.GetUtcNow()));
         var message = new ArrayBufferWriter<byte>();
         var now = _time.GetUtcNow().ToUnixTimeMilliseconds();
         RemoteWriteEncoder.EncodeV1([new(Labels.OfMetric("m"), [.. Enumerable.Range(0, 4).Select(i => new Sample(now + i, 1))])], message);
-        Assert.Throws<RemoteWriteException>(() => check.Read(RemoteWriteVersion.V1, message.WrittenSpan));
+        Assert.Throws<RemoteWriteException>(() => check.Read(RemoteWriteVersion.V1, message.WrittenSpan, _time.GetUtcNow()));
     }
 }
