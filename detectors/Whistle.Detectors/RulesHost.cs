@@ -257,12 +257,15 @@ public sealed partial class RulesHost : BackgroundService, ISignals
         }
     }
 
-    // Of this server, where its own machine's agent reports too; where there are several, each says it in its health alone. While the rules are stuck themselves nothing is recorded, and the health
-    // board alone says it.
-    IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now) =>
-        ((_store.Shares.IsAlone ? _environment.Watch?.Overdue() : null) ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
+    // Of this server, where its own machine's agent reports too; where there are several, each says it in its health alone. While the
+    // rules are stuck themselves nothing is recorded, and the health board alone says it.
+    IEnumerable<RecordedSample> OverduePasses(DateTimeOffset now)
+    {
+        var overdue = _store.Shares.IsAlone ? _environment.Watch?.Overdue() : null;
+        return (overdue ?? new Dictionary<string, TimeSpan>()).Select(p => new RecordedSample(
             new(Labels.OfMetric(PassWatch.OverdueMetric, ("tenant", "default"), ("cluster", "local"), ("stage", p.Key))),
             now.ToUnixTimeMilliseconds(), p.Value.TotalSeconds));
+    }
 
     DateTimeOffset? Due(GroupState group, DateTimeOffset now)
     {

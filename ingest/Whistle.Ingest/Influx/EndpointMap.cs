@@ -29,7 +29,8 @@ sealed class EndpointMap(IEnumerable<IReadOnlyList<string>> rules)
         List<int> found = [];
         for (var i = 0; i < _rules.Length; i++)
         {
-            var concerned = _rules[i].Where(r => MayMatch(r.OfTenant, tenants, tenant) && MayMatch(r.OfCluster, clusters, cluster)).ToList();
+            var concerned = _rules[i]
+                .Where(r => MayMatch(r.OfTenant, tenants, tenant) && MayMatch(r.OfCluster, clusters, cluster)).ToList();
             if (concerned.Count > 0)
                 found.Add(i);
             // Everything that is asked for is there, and nothing further on.
