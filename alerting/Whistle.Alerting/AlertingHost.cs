@@ -128,9 +128,13 @@ public sealed class AlertingHost : BackgroundService
     }
 
     /// <summary>Drops decisions, lines of digests and notifications that are older than they are kept.</summary>
-    internal Task DropOldAsync(DateTimeOffset now, CancellationToken cancellation) =>
-        _store.DropAsync(
+    internal async Task DropOldAsync(DateTimeOffset now, CancellationToken cancellation)
+    {
+        // After an outage a digest may still wait for what is dropped here.
+        await SendDigestAsync(now, cancellation);
+        await _store.DropAsync(
             now - _options.Retention, (transaction, kept) => OutboxStore.DropAsync(transaction, kept, cancellation), cancellation);
+    }
 
     protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
         Task.WhenAll([DecideAsync(stoppingToken), .. _senders.Select(s => LoopAsync(c => DrainAsync(s, c), stoppingToken))]);

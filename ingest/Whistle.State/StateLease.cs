@@ -9,17 +9,21 @@ namespace Whistle.State;
 /// <param name="owner">A name that no other process has at the same time.</param>
 public sealed class StateLease(StateDatabase database, string name, string owner, TimeProvider time)
 {
-    /// <summary>How long a process that died keeps others waiting, by the clock of who takes over.</summary>
+    /// <summary>How long a process that died keeps others waiting, by the clock of the database.</summary>
     public static readonly TimeSpan Life = TimeSpan.FromSeconds(15);
 
     public static readonly StateSchema Tables = new(
         "leases",
         "CREATE TABLE leases (name TEXT PRIMARY KEY, owner TEXT NOT NULL, until_at INTEGER NOT NULL) WITHOUT ROWID;");
 
+    // One clock for all who want it; on PostgreSQL alone.
+    const string Now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
     static readonly AsyncLocal<StateLease?> Running = new();
 
     readonly StateScope _scope = StateScope.Of($"lease\n{name}");
-    DateTimeOffset _until = DateTimeOffset.MinValue;
+    long _heldSince;
+    bool _isHeld;
 
     /// <summary>Under which the code that runs writes.</summary>
     internal static StateLease? Current => Running.Value;
@@ -28,7 +32,7 @@ public sealed class StateLease(StateDatabase database, string name, string owner
     internal StateScope Fence => _scope.Shared();
 
     /// <summary>Whether this process had it when it last looked.</summary>
-    public bool IsHeld => !database.IsPostgreSql || time.GetUtcNow() < _until;
+    public bool IsHeld => !database.IsPostgreSql || (_isHeld && time.GetElapsedTime(_heldSince) < Life);
 
     /// <returns>False where another process has it, and nothing was done.</returns>
     public async Task<bool> RunAsync(Func<Task> work, CancellationToken cancellation)
@@ -65,20 +69,31 @@ public sealed class StateLease(StateDatabase database, string name, string owner
         try
         {
             while (await timer.WaitForNextTickAsync(cancellation))
-                await HoldAsync(cancellation);
+                await TryHoldAsync(cancellation);
         }
-        catch (Exception e) when (e is OperationCanceledException or System.Data.Common.DbException or IOException)
+        catch (OperationCanceledException)
         {
-            // Whoever works finds out when they write.
+        }
+    }
+
+    async Task TryHoldAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await HoldAsync(cancellation);
+        }
+        catch (Exception e) when (e is System.Data.Common.DbException or IOException)
+        {
+            // Tried again; and whoever works finds out when they write.
         }
     }
 
     /// <summary>Gives it to whoever asks next; where the database does not answer, they wait until it ends.</summary>
     public async Task TryReleaseAsync(CancellationToken cancellation)
     {
-        if (!database.IsPostgreSql || _until == DateTimeOffset.MinValue)
+        if (!database.IsPostgreSql || !_isHeld)
             return;
-        _until = DateTimeOffset.MinValue;
+        _isHeld = false;
         try
         {
             await using var connection = await database.OpenAsync(cancellation);
@@ -97,40 +112,40 @@ public sealed class StateLease(StateDatabase database, string name, string owner
             "SELECT owner FROM leases WHERE name = $name", r => r.GetString(0), cancellation, ("$name", name));
         if (owners is [var held] && held == owner)
             return;
-        _until = DateTimeOffset.MinValue;
+        _isHeld = false;
         throw new StateException($"Another process has taken over {name}; what this one worked out meanwhile is not written.");
     }
 
     async Task<bool> HoldAsync(CancellationToken cancellation)
     {
-        var now = time.GetUtcNow();
-        if (_until - now > Life / 2)
+        if (_isHeld && time.GetElapsedTime(_heldSince) < Life / 2)
             return true;
+        var began = time.GetTimestamp();
         await using var connection = await database.OpenAsync(cancellation);
         // First without the lock, which whoever has the lease needs for each of its writes.
-        if (await IsAnothersAsync(connection, now, cancellation))
+        if (await IsAnothersAsync(connection, cancellation))
             return false;
         await using var transaction = await connection.BeginWriteAsync(_scope, cancellation);
-        if (await IsAnothersAsync(connection, now, cancellation))
+        if (await IsAnothersAsync(connection, cancellation))
             return false;
 
         await connection.ExecuteAsync(
-            "INSERT INTO leases (name, owner, until_at) VALUES ($name, $owner, $until) ON CONFLICT (name) DO UPDATE SET "
+            $"INSERT INTO leases (name, owner, until_at) VALUES ($name, $owner, {Now} + $life) ON CONFLICT (name) DO UPDATE SET "
             + "owner = excluded.owner, until_at = excluded.until_at",
-            cancellation, ("$name", name), ("$owner", owner), ("$until", now + Life));
+            cancellation, ("$name", name), ("$owner", owner), ("$life", (long)Life.TotalMilliseconds));
         await transaction.CommitAsync(cancellation);
-        _until = now + Life;
+        (_heldSince, _isHeld) = (began, true);
         return true;
     }
 
-    async Task<bool> IsAnothersAsync(StateConnection connection, DateTimeOffset now, CancellationToken cancellation)
+    async Task<bool> IsAnothersAsync(StateConnection connection, CancellationToken cancellation)
     {
-        var held = await connection.QueryAsync(
-            "SELECT owner, until_at FROM leases WHERE name = $name", r => (Owner: r.GetString(0), Until: r.Instant(1)), cancellation,
-            ("$name", name));
-        if (held is not [var other] || other.Owner == owner || other.Until <= now)
+        var others = await connection.QueryAsync(
+            $"SELECT 1 FROM leases WHERE name = $name AND owner <> $owner AND until_at > {Now}", _ => true, cancellation,
+            ("$name", name), ("$owner", owner));
+        if (others.Count == 0)
             return false;
-        _until = DateTimeOffset.MinValue;
+        _isHeld = false;
         return true;
     }
 }

@@ -17,8 +17,11 @@ static class ScheduledBackup
         // Of a server that was killed amid it.
         foreach (var left in Own(folder, Backup.Partial))
             Delete(left);
-        await api.MakeAsync(Path.Combine(folder, Prefix + now.UtcDateTime.ToString(Format, CultureInfo.InvariantCulture)), cancellation);
-        foreach (var old in Own(folder, "").Where(ServerFolder.IsBackup).OrderDescending(StringComparer.Ordinal).Skip(options.Keep))
+        var made = Path.Combine(folder, Prefix + now.UtcDateTime.ToString(Format, CultureInfo.InvariantCulture));
+        await api.MakeAsync(made, cancellation);
+        // Where the clock was ahead, older ones have later names; the one just made is not the oldest.
+        foreach (var old in Own(folder, "").Where(f => f != made && ServerFolder.IsBackup(f)).OrderDescending(StringComparer.Ordinal)
+            .Skip(options.Keep - 1))
             Delete(old);
     }
 

@@ -75,7 +75,7 @@ static class StateCommand
         var opening = new StateOpening { HasHistory = StateStages.HasHistory(folder) };
         using var from = new StateDatabase(Path.Combine(folder, ServerFolder.State), opening);
         return await StateCopy.RunAsync(
-            from, to, StateStages.All, p => report(p.Doing, p.Done, p.Total), () => MarkAsync(folder, from, to, cancellation),
+            from, to, StateStages.All, p => report(p.Doing, p.Done, p.Total), isWhole => MarkAsync(isWhole, folder, from, to, cancellation),
             cancellation);
     }
 
@@ -96,8 +96,14 @@ static class StateCommand
     }
 
     // From here on the folder belongs to the state in the database.
-    static async Task MarkAsync(string folder, StateDatabase from, StateDatabase to, CancellationToken cancellation)
+    static async Task MarkAsync(bool isWhole, string folder, StateDatabase from, StateDatabase to, CancellationToken cancellation)
     {
+        if (!isWhole)
+        {
+            File.Delete(Path.Combine(folder, ServerFolder.StateMoved));
+            return;
+        }
+
         var id = await from.IdentityAsync(cancellation);
         DurableFile.Write(Path.Combine(folder, ServerFolder.StateMoved), $"{id}\n");
         await to.RememberInAsync(folder, cancellation);

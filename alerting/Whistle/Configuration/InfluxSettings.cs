@@ -7,6 +7,9 @@ namespace Whistle.Configuration;
 /// <summary>Reads the section <c>InfluxDb</c>: one InfluxDB for all, and under <c>Others</c> those that have some clusters.</summary>
 static class InfluxSettings
 {
+    // No address, which the options refuse.
+    static readonly Uri Missing = new("url:missing");
+
     const string Token = "Token";
     const string TokenFile = "TokenFile";
 
@@ -21,12 +24,12 @@ static class InfluxSettings
             .. others.Names().Select(n => Endpoint(others.Section(n), files, $"{section.Name}:Others:{n}", withClusters: true))
                 .OfType<InfluxEndpoint>(),
         ];
-        if (first is null)
+        if (first is null && endpoints.Count == 0)
             return (null, files);
         var defaults = new InfluxOptions { Endpoints = [], Retention = retention };
         return (defaults with
         {
-            Endpoints = [.. endpoints, first],
+            Endpoints = [.. endpoints, first ?? new InfluxEndpoint(Missing, "whistle")],
             RetryFor = section.Duration(nameof(InfluxOptions.RetryFor)) ?? defaults.RetryFor,
             WriteTime = section.Duration(nameof(InfluxOptions.WriteTime)) ?? defaults.WriteTime,
             AnswerTime = section.Duration(nameof(InfluxOptions.AnswerTime)) ?? defaults.AnswerTime,
@@ -50,6 +53,7 @@ static class InfluxSettings
             CaFile = section.Path(nameof(InfluxEndpoint.CaFile)),
             Clusters = withClusters ? section.Texts(nameof(InfluxEndpoint.Clusters)) ?? [] : [],
         };
-        return url is null ? null : endpoint;
+        // Half of one is a mistake: its clusters must not go elsewhere unsaid.
+        return url is not null ? endpoint : section.IsGiven && withClusters ? endpoint with { Url = Missing } : null;
     }
 }

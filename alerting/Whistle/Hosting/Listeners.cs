@@ -125,7 +125,8 @@ static class Listeners
 
     // What monitoring and operators ask of each process by itself.
     static bool IsForOperators(PathString path) =>
-        path == "/metrics" || path == "/-/reload" || path.StartsWithSegments("/api/whistle/v1/health");
+        path == "/metrics" || path == "/-/reload" || path.StartsWithSegments("/api/whistle/v1/health")
+        || path.StartsWithSegments("/api/whistle/v1/jobs");
 
     static bool IsForAll(PathString path) => path == "/-/healthy" || path == "/-/ready";
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Data.Common;
 
 using Prometheus;
@@ -18,6 +19,8 @@ sealed class JobRunner
     readonly HealthBoard _health;
     readonly TimeProvider _time;
     readonly ILogger<JobRunner> _logger;
+    // Failures that the state does not have, because it could not be written.
+    readonly ConcurrentDictionary<string, DateTimeOffset> _unwritten = [];
     readonly Counter _runs;
     readonly Gauge _succeeded;
 
@@ -63,7 +66,8 @@ sealed class JobRunner
     /// <summary>Writes that a run of it, which is held, begins.</summary>
     public async Task<DateTimeOffset> BeginAsync(ScheduledJob job, CancellationToken cancellation)
     {
-        var now = _time.GetUtcNow();
+        // As the state keeps it, so that whoever asked for the run finds it again.
+        var now = DateTimeOffset.FromUnixTimeMilliseconds(_time.GetUtcNow().ToUnixTimeMilliseconds());
         try
         {
             await _store.BeginAsync(job, now, cancellation);
@@ -73,6 +77,7 @@ sealed class JobRunner
         {
             _logger.JobFailed(e, job.Name);
             _runs.WithLabels(job.Name, "failed").Inc();
+            _unwritten[job.Name] = now;
             Report(job, new(now, now, now, JobOutcome.Failed, e.Message.ReplaceLineEndings(" "), Instance));
             throw;
         }
@@ -115,18 +120,19 @@ sealed class JobRunner
         foreach (var job in Jobs)
         {
             // While it runs again, nothing is known to be over.
-            if (latest.GetValueOrDefault(job.Name) is { EndedAt: not null } run)
+            if (latest.GetValueOrDefault(job.Name) is { EndedAt: { } ended } run
+                && !(_unwritten.TryGetValue(job.Name, out var failed) && ended <= failed))
                 Report(job, run);
         }
     }
 
     void Report(ScheduledJob job, JobRun run)
     {
-        if (run.Outcome is not JobOutcome.Failed)
-        {
+        if (run.Outcome is JobOutcome.Done)
             _health.Clear(Component, job.Name);
+        // A run that was stopped proves nothing.
+        if (run.Outcome is not JobOutcome.Failed)
             return;
-        }
 
         var next = NextAfter(job, _time.GetUtcNow()) is { } at ? $" It runs again at {at:u}." : "";
         _health.Report(

@@ -20,6 +20,8 @@ sealed class JobsHost(
     readonly ILogger _logger = loggers.CreateLogger<JobsHost>();
     readonly List<ScheduledJob> _jobs = [.. runner.Jobs.Where(j => j.IsOwn || takesPart)];
     List<JobScheduler> _schedulers = [];
+    bool _isStarted;
+    bool _hasEndedLeft;
 
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
@@ -34,7 +36,7 @@ sealed class JobsHost(
         {
             try
             {
-                if (_schedulers.Count == 0)
+                if (!_isStarted)
                     await StartAsync(database(), stoppingToken);
                 foreach (var (scheduler, job) in Places(_schedulers))
                     await scheduler.ScheduleAsync(job, stoppingToken);
@@ -61,7 +63,10 @@ sealed class JobsHost(
 
     async Task StartAsync(string? shared, CancellationToken cancellation)
     {
-        await store.EndLeftAsync(time.GetUtcNow(), cancellation);
+        // Once: later, what runs is this process's own.
+        if (!_hasEndedLeft)
+            await store.EndLeftAsync(time.GetUtcNow(), cancellation);
+        _hasEndedLeft = true;
         foreach (var job in _jobs)
             await store.KnowAsync(job, time.GetUtcNow(), cancellation);
         var latest = await store.LatestAsync(cancellation);
@@ -80,7 +85,7 @@ sealed class JobsHost(
 
             foreach (var scheduler in built)
                 await scheduler.StartAsync(cancellation);
-            (_schedulers, built) = (built, []);
+            (_schedulers, built, _isStarted) = (built, [], true);
         }
         finally
         {

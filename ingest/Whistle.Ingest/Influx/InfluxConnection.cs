@@ -9,12 +9,16 @@ namespace Whistle.Ingest.Influx;
 
 /// <summary>What a server said to lines that were written.</summary>
 /// <param name="Status">Null where it could not be reached.</param>
+/// <param name="Text">Whole, but for what no server says.</param>
 readonly record struct WriteAnswer(HttpStatusCode? Status, string Text, TimeSpan? RetryAfter)
 {
-    public bool IsTaken => Status is HttpStatusCode.NoContent or HttpStatusCode.OK;
+    public bool IsTaken => Status is HttpStatusCode.NoContent;
 
     /// <summary>The same may be taken later.</summary>
     public bool IsPassing => Status is null or HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout or >= (HttpStatusCode)500;
+
+    /// <summary>A 200 is some proxy's page: InfluxDB has nothing to say to what it takes.</summary>
+    public bool IsForeign => Status is HttpStatusCode.OK;
 
     /// <summary>What was sent is at fault, or some of it.</summary>
     public bool IsRefusal =>
@@ -25,6 +29,9 @@ readonly record struct WriteAnswer(HttpStatusCode? Status, string Text, TimeSpan
 sealed class InfluxConnection : IDisposable
 {
     const int LongestText = 500;
+
+    // Cites the keys of two series at most.
+    const int LongestAnswer = 300_000;
     const int ReasonBytes = 256 * 1024;
 
     // The last statement of each question. Its answer says that nothing before it failed: InfluxDB's CSV does not say errors.
@@ -52,10 +59,14 @@ sealed class InfluxConnection : IDisposable
             + $"&bucket={Uri.EscapeDataString(endpoint.Bucket)}&precision=ms");
         _query = new Uri($"{root}/query");
         Name = endpoint.Url.Authority;
+        Subject = $"{Name} {endpoint.Bucket}";
     }
 
     /// <summary>Host and port, for messages.</summary>
     public string Name { get; }
+
+    /// <summary>Likewise with the bucket, of which a server can have several: for the health.</summary>
+    public string Subject { get; }
 
     public InfluxEndpoint Endpoint => _endpoint;
 
@@ -95,7 +106,7 @@ sealed class InfluxConnection : IDisposable
         {
             using var request = new HttpRequestMessage(HttpMethod.Post, _write) { Content = Content(lines) };
             using var answer = Send(request, HttpCompletionOption.ResponseContentRead, limit.Token);
-            return new(answer.StatusCode, answer.StatusCode == HttpStatusCode.NoContent ? "" : TextOf(answer), RetryAfter(answer));
+            return new(answer.StatusCode, answer.StatusCode == HttpStatusCode.NoContent ? "" : WholeTextOf(answer), RetryAfter(answer));
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested)
         {
@@ -131,7 +142,7 @@ sealed class InfluxConnection : IDisposable
         using var answer = Reading(() => Ask(statements + LastStatement, "application/csv", either.Token), limit.Token, cancellation);
         using var cut = either.Token.UnsafeRegister(static answer => ((HttpResponseMessage)answer!).Dispose(), answer);
         var rows = new CsvRows(Reading(() => answer.Content.ReadAsStream(either.Token), limit.Token, cancellation));
-        var (isHeader, isLast, isComplete) = (true, false, false);
+        var (isHeader, isLast, isComplete, isEmpty) = (true, false, false, true);
         while (Reading(rows.Next, limit.Token, cancellation))
         {
             if (rows.Count == 0)
@@ -151,10 +162,16 @@ sealed class InfluxConnection : IDisposable
             }
             else
             {
+                isEmpty = false;
                 each(rows);
             }
         }
 
+        if (either.IsCancellationRequested)
+            cancellation.ThrowIfCancellationRequested();
+        // A listing that fails says so in JSON alone, and the statements after it go on.
+        if (isComplete && isEmpty && statements.StartsWith("SHOW ", StringComparison.Ordinal) && !IsEmpty(statements))
+            throw Failure("did not answer: a listing failed. Ask again.");
         if (!isComplete)
             throw Failure($"did not answer: {Reason(statements + LastStatement) ?? "its answer is not complete. See its log."}");
     }
@@ -177,8 +194,15 @@ sealed class InfluxConnection : IDisposable
             throw Failure($"did not answer: {(int)answer.StatusCode} {TextOf(answer)}", answer.StatusCode);
     }
 
+    bool IsEmpty(string listing) => InJson(listing) is { } text && !text.Contains(Error, StringComparison.Ordinal)
+        && !text.Contains("\"series\"", StringComparison.Ordinal) && text.Contains("\"results\"", StringComparison.Ordinal);
+
     // JSON says errors, so the same is asked again for the reason alone.
-    string? Reason(string statements)
+    string? Reason(string statements) =>
+        InJson(statements) is { } text && text.IndexOf(Error, StringComparison.Ordinal) is >= 0 and var at
+            ? Shortened(text[(at + Error.Length)..].Split('}')[0].TrimEnd('"')) : null;
+
+    string? InJson(string statements)
     {
         using var limit = new CancellationTokenSource(_options.WriteTime, _time);
         try
@@ -187,11 +211,10 @@ sealed class InfluxConnection : IDisposable
             using var cut = limit.Token.UnsafeRegister(static answer => ((HttpResponseMessage)answer!).Dispose(), answer);
             var bytes = new byte[ReasonBytes];
             var read = answer.Content.ReadAsStream(limit.Token).ReadAtLeast(bytes, bytes.Length, throwOnEndOfStream: false);
-            var text = Encoding.UTF8.GetString(bytes, 0, read);
-            return text.IndexOf(Error, StringComparison.Ordinal) is >= 0 and var at
-                ? Shortened(text[(at + Error.Length)..].Split('}')[0].TrimEnd('"')) : null;
+            return Encoding.UTF8.GetString(bytes, 0, read);
         }
-        catch (Exception e) when (e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception e) when (
+            e is HttpRequestException or IOException or OperationCanceledException or ObjectDisposedException or StoreException)
         {
             return null;
         }
@@ -240,17 +263,20 @@ sealed class InfluxConnection : IDisposable
             _ => "",
         });
 
-    static string TextOf(HttpResponseMessage answer)
+    static string TextOf(HttpResponseMessage answer) => Shortened(WholeTextOf(answer));
+
+    static string WholeTextOf(HttpResponseMessage answer)
     {
         if (answer.Headers.TryGetValues("X-Influxdb-Error", out var errors))
-            return Shortened(errors.First());
+            return errors.First().Trim();
         using var text = new StreamReader(answer.Content.ReadAsStream());
-        return Shortened(text.ReadToEnd());
+        var read = new char[LongestAnswer];
+        return new string(read, 0, text.ReadBlock(read)).Trim();
     }
 
     TimeSpan? RetryAfter(HttpResponseMessage answer) =>
         answer.Headers.RetryAfter?.Delta ?? (answer.Headers.RetryAfter?.Date is { } date ? date - _time.GetUtcNow() : null);
 
-    static string Shortened(string text) =>
+    internal static string Shortened(string text) =>
         text.Trim() is var trimmed && trimmed.Length > LongestText ? $"{trimmed[..LongestText]}…" : trimmed;
 }

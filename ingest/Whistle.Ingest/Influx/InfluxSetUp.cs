@@ -29,11 +29,11 @@ sealed partial class InfluxSetUp(InfluxConnection connection, InfluxOptions opti
         var (state, trouble) = Find();
         if (trouble is null)
         {
-            health?.Clear(InfluxStore.Component, connection.Name);
+            health?.Clear(InfluxStore.Component, connection.Subject);
             return true;
         }
 
-        health?.Report(InfluxStore.Component, connection.Name, state, trouble);
+        health?.Report(InfluxStore.Component, connection.Subject, state, trouble);
         logger?.InfluxTrouble(trouble);
         return false;
     }
@@ -67,7 +67,8 @@ sealed partial class InfluxSetUp(InfluxConnection connection, InfluxOptions opti
             return (HealthState.Degraded, $"InfluxDB at {connection.Name} refused the token: {e.Message} Give Whistle one that may "
                 + $"read and write the bucket {Bucket}.");
         }
-        catch (Exception e) when (e is InfluxException or HttpRequestException or OperationCanceledException or IOException)
+        // A proxy may answer anything; a look only tells.
+        catch (Exception e) when (e is not OutOfMemoryException)
         {
             return (HealthState.Degraded, $"InfluxDB at {connection.Name} cannot be reached: {e.Message} Look whether it runs.");
         }

@@ -35,10 +35,11 @@ public sealed partial class InfluxStore
             {
                 if (_deletedAt.TryGetValue((tenant, target), out var last) && now - last < DeletePause)
                     continue;
+                // Whether it is done or fails: a server that is slow at it works on it still.
+                _deletedAt[(tenant, target)] = now;
                 try
                 {
                     Delete(_targets[target].Connection, tenant, (now - kept).ToUnixTimeMilliseconds());
-                    _deletedAt[(tenant, target)] = now;
                 }
                 catch (StoreException e)
                 {

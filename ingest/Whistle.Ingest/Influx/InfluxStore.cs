@@ -19,6 +19,9 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
 {
     internal const string Component = "telemetry-store";
 
+    // InfluxDB refuses a longer one, and a body with it; the space after it is counted too.
+    const int LongestKey = 65_535;
+
     readonly InfluxOptions _options;
     readonly TimeProvider _time;
     readonly EndpointMap _map;
@@ -71,12 +74,23 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
     {
         var started = _time.GetTimestamp();
         foreach (var target in _targets)
+        {
             target.Lines.Clear();
+            target.Writer.IsHasty = _failed;
+        }
+
         for (var i = 0; i < batch.Count; i++)
         {
             var series = batch.Series[i];
             var target = TargetOf(series.Labels);
-            target.Lines.Add(series.StoreKey ??= InfluxLines.Key(series.Labels), batch.Times[i], batch.Values[i]);
+            var key = series.StoreKey ??= InfluxLines.Key(series.Labels);
+            if (key.Length > LongestKey)
+            {
+                target.Writer.Refuse($"the series {series.Labels.Name} has more than {LongestKey} bytes of labels");
+                continue;
+            }
+
+            target.Lines.Add(key, batch.Times[i], batch.Values[i]);
             if (target.Lines.Count >= _options.BatchLines || target.Lines.Length >= _options.BatchBytes)
                 target.Write(started);
         }
@@ -84,9 +98,6 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
         foreach (var target in _targets)
             target.Write(started);
         _commits++;
-        // What the health says of the time when it took nothing is over.
-        if (_failed)
-            Check();
         _failed = false;
     }
 
@@ -96,7 +107,9 @@ public sealed partial class InfluxStore : ITelemetryStore, IDisposable
     Recovery ITelemetryStore.Recover()
     {
         _failed = true;
-        Check();
+        // What is wrong is found by maintenance, which keeps nobody waiting.
+        foreach (var target in _targets)
+            target.IsWell = false;
         return new(_commits, IsReplaced: false);
     }
 

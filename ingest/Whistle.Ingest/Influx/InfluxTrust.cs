@@ -16,7 +16,8 @@ static class InfluxTrust
         var handler = new SocketsHttpHandler
         {
             PooledConnectionLifetime = TimeSpan.FromMinutes(10),
-            MaxResponseDrainSize = 64 * 1024,
+            // An answer that is left is not read to its end: the connection is closed.
+            MaxResponseDrainSize = 0,
             AllowAutoRedirect = false,
             UseCookies = false,
         };

@@ -33,6 +33,9 @@ sealed partial class InfluxWriter(
     /// <summary>How many lines the server has refused for good.</summary>
     public long Refused => Volatile.Read(ref _refused);
 
+    /// <summary>It took nothing the last time: one try is enough to see whether it does again.</summary>
+    public bool IsHasty { get; set; }
+
     /// <summary>When this returns, the server has the lines, but for those that it refuses.</summary>
     /// <exception cref="StoreException">It does not answer, or it takes nothing from Whistle.</exception>
     public void Write(ReadOnlyMemory<byte> lines, int count, long started)
@@ -49,15 +52,17 @@ sealed partial class InfluxWriter(
         var answer = WriteInTime(lines, started);
         if (answer.IsTaken)
             return;
-        if (!answer.IsRefusal)
-            throw connection.Failure($"took no samples: {(int)answer.Status!} {answer.Text}", answer.Status);
-        // All others are stored then.
-        if (Dropped().Match(answer.Text) is { Success: true } dropped
-            && int.TryParse(dropped.Groups[1].ValueSpan, out var lost) && lost > 0)
+        if (PastRetention(answer) is > 0 and var lost)
         {
             Refuse(Math.Min(lost, count), count == 1 ? lines : default, answer.Text);
             return;
         }
+
+        if (answer.IsForeign)
+            throw connection.Failure("is not what answers there: it said 200 to samples, as a proxy's page does. Check the address.");
+        if (!answer.IsRefusal)
+            throw connection.Failure(
+                $"took no samples: {(int)answer.Status!} {InfluxConnection.Shortened(answer.Text)}", answer.Status);
 
         if (count == 1 || ++_searches > MostSearches)
         {
@@ -84,13 +89,14 @@ sealed partial class InfluxWriter(
                 continue;
             }
 
-            if (!answer.IsPassing)
+            if (!answer.IsPassing || PastRetention(answer) > 0)
                 return answer;
             var next = answer.RetryAfter is { } after && after > TimeSpan.Zero ? after : wait * (0.5 + (0.5 * _random.NextDouble()));
-            if (time.GetElapsedTime(started) + next > options.RetryFor)
+            if (IsHasty || time.GetElapsedTime(started) + next > options.RetryFor)
             {
                 var status = answer.Status is { } code ? $"{(int)code} " : "";
-                throw connection.Failure($"took no samples for {options.RetryFor.TotalSeconds:0.#} s: {status}{answer.Text}");
+                throw connection.Failure(
+                    $"took no samples for {options.RetryFor.TotalSeconds:0.#} s: {status}{InfluxConnection.Shortened(answer.Text)}");
             }
 
             Task.Delay(next, time, CancellationToken.None).GetAwaiter().GetResult();
@@ -98,11 +104,20 @@ sealed partial class InfluxWriter(
         }
     }
 
+    /// <summary>Counts a line that no server takes, without asking one.</summary>
+    public void Refuse(string reason) => Refuse(1, default, reason);
+
+    // All others are stored then, since the server says it once it has the answers of all its shards. Of anything else it says the first
+    // failure, and another shard may have failed too: the halves are written again.
+    static int PastRetention(WriteAnswer answer) =>
+        Dropped().Match(answer.Text) is { Success: true } dropped && int.TryParse(dropped.Groups[1].ValueSpan, out var lost) ? lost : 0;
+
     void Refuse(int count, ReadOnlyMemory<byte> line, string reason)
     {
+        reason = InfluxConnection.Shortened(reason);
         Interlocked.Add(ref _refused, count);
         health?.Report(
-            InfluxStore.Component, $"{connection.Name} refused", HealthState.Warning,
+            InfluxStore.Component, $"{connection.Subject} refused", HealthState.Warning,
             $"InfluxDB at {connection.Name} has refused {Refused} samples for good since the start, the last with: {reason} "
             + "They are lost. See the server's log for which they were.");
         if (++_logged <= MostLogged)
@@ -117,7 +132,10 @@ sealed partial class InfluxWriter(
         return (length, count / 2);
     }
 
-    // Only at the very end: the text may cite a line, in which a tag may say the same.
-    [GeneratedRegex(@"partial write: [^\n]*dropped=(\d+)[""}\s]*\z")]
+    // The first of its kind in the text, and the number at the very end: it may cite lines, in which a tag may say the same.
+    [GeneratedRegex(
+        @"\A(?:(?!partial write: )[^\n]){0,200}"
+        + @"partial write: (?:points beyond retention policy|dropped \d+ points outside retention policy)"
+        + @"[^\n]*dropped=(\d+)(?: for database: \S+ for retention policy: [^\s""}]+)?[""}\s]*\z")]
     private static partial Regex Dropped();
 }

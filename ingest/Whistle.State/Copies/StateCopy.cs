@@ -31,10 +31,13 @@ public static class StateCopy
     const string Again = "Nothing is lost: run the same command again, and it goes on from there.";
 
     /// <param name="tell">Called with how far it is.</param>
-    /// <param name="whenWhole">Called once all is copied and compared, before the target may be used: marks the source.</param>
+    /// <param name="whenWhole">
+    /// Called once all is copied and compared, before the target may be used: marks the source. Called with false where that must be
+    /// undone.
+    /// </param>
     /// <exception cref="StateException">One of the two cannot be used, the copy did not come to its end, or it is not the same.</exception>
     public static async Task<CopiedState> RunAsync(
-        StateDatabase from, StateDatabase to, IReadOnlyList<StateSchema> program, Action<CopyProgress> tell, Func<Task> whenWhole,
+        StateDatabase from, StateDatabase to, IReadOnlyList<StateSchema> program, Action<CopyProgress> tell, Func<bool, Task> whenWhole,
         CancellationToken cancellation)
     {
         await from.RequireCurrentAsync(program, cancellation);
@@ -53,7 +56,8 @@ public static class StateCopy
             var altered = await CopyAsync(source, target, await CopiedTable.AllAsync(program, cancellation), tell, cancellation);
             await NumberOnAsync(source, target, cancellation);
             var compared = await StateComparison.RunAsync(source.Kept.Inner, target.Kept.Inner, tell, cancellation);
-            await whenWhole();
+            await whenWhole(true);
+            await RequireUnchangedAsync(from, await CommitsAsync(source, cancellation), whenWhole, cancellation);
             await target.RunScriptAsync($"DROP TABLE {Book}", cancellation);
             return new(id, compared, altered);
         }
@@ -73,8 +77,23 @@ public static class StateCopy
         }
     }
 
+    // A command may have written to the file while it was read; from the mark on none does.
+    static async Task RequireUnchangedAsync(
+        StateDatabase from, long copied, Func<bool, Task> whenWhole, CancellationToken cancellation)
+    {
+        await using var fresh = await from.OpenAsync(cancellation);
+        if (await CommitsAsync(fresh, cancellation) == copied)
+            return;
+        await whenWhole(false);
+        throw new StateException(
+            "The state was changed while it was copied, so the copy lacks that. Nothing was moved. Run no other command on the folder, "
+            + "empty the database, and run the same command again.");
+    }
+
     static async Task BeginAsync(StateConnection target, string id, long commits, CancellationToken cancellation)
     {
+        // Under the lock that a server takes to make its tables: what is seen here stays so until the book is there.
+        await using var transaction = await target.BeginWriteAsync(cancellation);
         var tables = await target.QueryAsync(
             "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema()", r => r.GetString(0), cancellation);
         if (tables.Contains(Book))
@@ -94,7 +113,6 @@ public static class StateCopy
                 : "The database already has another state. Nothing was changed. Name an empty database, or a schema with Search Path.");
         if (tables.Contains("migrations"))
             throw new StateException("The database has a table migrations that is not Whistle's. Nothing was changed. Name an empty one.");
-        await using var transaction = await target.BeginWriteAsync(cancellation);
         await target.RunScriptAsync($"CREATE TABLE {Book} (name TEXT PRIMARY KEY, value TEXT NOT NULL)", cancellation);
         await NoteAsync(target, "source", Source(id, commits), cancellation);
         await transaction.CommitAsync(along: null, cancellation);

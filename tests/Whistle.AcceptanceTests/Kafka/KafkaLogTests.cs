@@ -53,7 +53,7 @@ public sealed class KafkaLogTests : IDisposable
         await using (var first = new ReadingHalf(_options, _store, await PartitionsAsync(), A, B))
         {
             await Eventually(() => Stored(A) is [1, 2]);
-            Assert.True(first.Own.Has(A));
+            await Eventually(() => first.Own.Has(A));
             Assert.Equal([1.0, 2], InHead(first, A));
             await gateway.SendAsync(B, Of("m", 7));
             await Eventually(() => Stored(B) is [7]);

@@ -135,6 +135,70 @@ public sealed class InfluxFaultTests(InfluxServer server) : IClassFixture<Influx
         Assert.Equal(8, Read(store).Values.Length);
     }
 
+    [Theory]
+    [InlineData(422, """{"message":"failure writing points to database: partial write: points beyond retention policy dropped=2"}""")]
+    [InlineData(500, """{"message":"unexpected error writing points: partial write: points beyond retention policy dropped=2"}""")]
+    [InlineData(400, "partial write: dropped 2 points outside retention policy of duration 168h0m0s dropped=2 for database: d "
+        + "for retention policy: autogen")]
+    public void Every_server_s_words_for_points_past_retention_are_understood_and_nothing_is_tried_again(int status, string text)
+    {
+        var store = Open(Usual);
+        var tries = 0;
+        OnWrite(async context =>
+        {
+            tries++;
+            context.Response.StatusCode = status;
+            await context.Response.WriteAsync(text, Cancellation);
+            return true;
+        });
+
+        Append(store, (0, 1), (1, 2), (2, 3));
+
+        Assert.Equal((1, 2), (tries, store.RefusedSamples));
+    }
+
+    [Fact]
+    public void Another_partial_write_hides_no_other_shard_s_failure_and_a_page_of_a_proxy_takes_nothing()
+    {
+        var store = Open(Usual);
+        var isFirst = true;
+        OnWrite(async context =>
+        {
+            if (!isFirst)
+                return false;
+            isFirst = false;
+            context.Response.StatusCode = 400;
+            await context.Response.WriteAsync("partial write: max-series-per-database limit exceeded dropped=1", Cancellation);
+            return true;
+        });
+
+        Append(store, (0, 1), (1, 2), (2, 3));
+
+        Assert.Equal(0, store.RefusedSamples);
+        Assert.Equal([1, 2, 3], Read(store).Values);
+        OnWrite(async context =>
+        {
+            await context.Response.WriteAsync("<html>Log in</html>", Cancellation);
+            return true;
+        });
+        Assert.Throws<StoreException>(() => Append(store, (3, 4)));
+    }
+
+    [Fact]
+    public void A_series_whose_labels_no_server_takes_is_refused_alone()
+    {
+        var store = Open(Usual);
+        var batch = new CommitBatch();
+        (string, string)[] labels = [("tenant", "t"), .. Enumerable.Range(0, 10).Select(i => ($"l{i}", new string('x', 8_000)))];
+        batch.Add(new HeadSeries(2, Labels.OfMetric("n", labels), "t"), Now, 1, late: false);
+        batch.Add(_series, Now, 2, late: false);
+
+        store.Append(batch);
+
+        Assert.Equal(1, store.RefusedSamples);
+        Assert.Equal([2], Read(store).Values);
+    }
+
     [Fact]
     public void Samples_past_retention_are_counted()
     {
@@ -305,7 +369,7 @@ public sealed class InfluxFaultTests(InfluxServer server) : IClassFixture<Influx
             Usual with { Endpoints = [dead, mine with { Clusters = ["t/c*"] }, rest], RetryFor = TimeSpan.FromMilliseconds(300) },
             check: false);
         store.Check();
-        Assert.Equal(dead.Url.Authority, Assert.Single(_health.Problems()).Subject);
+        Assert.Equal($"{dead.Url.Authority} w", Assert.Single(_health.Problems()).Subject);
         Append(store, (0, 1));
         var other = new HeadSeries(2, Labels.OfMetric("m", ("tenant", "t"), ("cluster", "d")), "t");
         Append(store, other, (0, 2));
