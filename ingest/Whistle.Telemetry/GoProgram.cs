@@ -186,9 +186,19 @@ sealed class GoRepeat(GoNode inner, int least, int? most, bool greedy) : GoNode
             program.Split(split, program.Length, greedy);
     }
 
-    // x* is (x+)?: so Go does it too where x may be empty, for only then an empty turn ends the loop as a backtracking engine would.
+    // As Go compiles it: x* goes back to where it began, so that a loop around it that comes there again at the same position ends. Where x
+    // may be empty it is (x+)?, for only then an empty turn ends the loop as a backtracking engine would.
     void EmitEndless(GoProgram program)
     {
+        if (least == 0 && !inner.IsNullable)
+        {
+            var split = program.AddNext(GoOp.Split);
+            inner.Emit(program);
+            program.Jump(program.AddNext(GoOp.Jump), split);
+            program.Split(split, program.Length, greedy);
+            return;
+        }
+
         var skip = least == 0 ? program.AddNext(GoOp.Split) : -1;
         var start = program.Length;
         inner.Emit(program);
