@@ -45,18 +45,18 @@ public sealed class KillTests : IDisposable
         var pendingSince = await PendingSinceAsync(server, cancellation);
         var senders = Enumerable.Range(0, 4).Select(i => new LoadSender(server.Address, token, i)).ToList();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var load = Task.WhenAll(senders.Select(s => s.RunAsync(stop.Token)));
+        var load = RunAsync(senders, stop.Token);
 
         for (var kill = 0; kill < Kills; kill++)
         {
-            await Task.WhenAll(senders.Select(s => s.AcknowledgedAsync(random.Next(1, 30), cancellation)));
+            await UntilAsync(senders.Select(s => s.AcknowledgedAsync(random.Next(1, 30), cancellation)), load);
             // A moment within whatever the server does next.
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 100)), TimeProvider.System, cancellation);
             await server.KillAsync();
             await server.StartAsync(cancellation);
         }
 
-        await Task.WhenAll(senders.Select(s => s.AcknowledgedAsync(5, cancellation)));
+        await UntilAsync(senders.Select(s => s.AcknowledgedAsync(5, cancellation)), load);
         await stop.CancelAsync();
         await load;
         await server.KillAsync();
@@ -83,11 +83,11 @@ public sealed class KillTests : IDisposable
         await server.StartAsync(cancellation);
         var senders = Enumerable.Range(0, 2).Select(i => new LoadSender(server.Address, token, i)).ToList();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var load = Task.WhenAll(senders.Select(s => s.RunAsync(stop.Token)));
+        var load = RunAsync(senders, stop.Token);
         var backups = new List<(string Folder, bool Reported, List<(string Series, long Time, double Value)> Before)>();
         for (var kill = 0; kill < 8; kill++)
         {
-            await Task.WhenAll(senders.Select(s => s.AcknowledgedAsync(random.Next(5, 30), cancellation)));
+            await UntilAsync(senders.Select(s => s.AcknowledgedAsync(random.Next(5, 30), cancellation)), load);
             var (folder, before) = (Path.Combine(_folder, $"backup-{kill}"), senders.SelectMany(s => s.Acknowledged).ToList());
             using var started = await server.Http.PostAsJsonAsync(
                 new Uri("api/whistle/v1/backups", UriKind.Relative), new { folder }, cancellation);
@@ -120,6 +120,27 @@ public sealed class KillTests : IDisposable
 
         TestContext.Current.TestOutputHelper!.WriteLine(
             $"{backups.Count(b => Directory.Exists(b.Folder))} of {backups.Count} backups came to be");
+    }
+
+    // Ends with the first that fails.
+    static async Task RunAsync(List<LoadSender> senders, CancellationToken stop)
+    {
+        List<Task> running = [.. senders.Select(s => s.RunAsync(stop))];
+        while (running.Count > 0)
+        {
+            var ended = await Task.WhenAny(running);
+            running.Remove(ended);
+            await ended;
+        }
+    }
+
+    // A sender that gave up says why at once: nothing of it would ever be acknowledged.
+    static async Task UntilAsync(IEnumerable<Task> acknowledged, Task load)
+    {
+        var all = Task.WhenAll(acknowledged);
+        if (await Task.WhenAny(all, load) == load)
+            await load;
+        await all;
     }
 
     static async Task<bool> IsDoneAsync(ServerProcess server, Uri backup, CancellationToken cancellation)
