@@ -176,10 +176,7 @@ public sealed class AlertingHost : BackgroundService
         try
         {
             pass?.Begin();
-            if (_environment.Lease is { } lease)
-                await lease.RunAsync(() => DecideAsync(_time.GetUtcNow(), cancellation), cancellation);
-            else
-                await DecideAsync(_time.GetUtcNow(), cancellation);
+            await StateLease.RunAsync(_environment.Lease, () => DecideAsync(_time.GetUtcNow(), cancellation), cancellation);
             pass?.Succeed();
         }
         catch (StateException)
@@ -200,10 +197,7 @@ public sealed class AlertingHost : BackgroundService
         var channel = sender.Channel.Name;
         try
         {
-            if (_environment.Lease is { } lease)
-                await lease.RunAsync(() => sender.DrainAsync(cancellation), cancellation);
-            else
-                await sender.DrainAsync(cancellation);
+            await StateLease.RunAsync(_environment.Lease, () => sender.DrainAsync(cancellation), cancellation);
             _environment.Health.Clear(ChannelSender.Component, channel);
         }
         catch (StateException)

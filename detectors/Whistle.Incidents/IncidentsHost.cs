@@ -75,10 +75,8 @@ public sealed class IncidentsHost(IncidentsEnvironment environment, TimeProvider
             try
             {
                 pass?.Begin();
-                if (environment.Lease is { } lease)
-                    await lease.RunAsync(() => ReconcileAsync(time.GetUtcNow(), stoppingToken), stoppingToken);
-                else
-                    await ReconcileAsync(time.GetUtcNow(), stoppingToken);
+                await StateLease.RunAsync(
+                    environment.Lease, () => ReconcileAsync(time.GetUtcNow(), stoppingToken), stoppingToken);
                 pass?.Succeed();
             }
             catch (StateException)

@@ -2,8 +2,8 @@ namespace Whistle.State;
 
 /// <summary>
 /// Lets one of several processes on the same PostgreSQL do a thing at a time; another goes on when it has not renewed its lease. What is
-/// written within <see cref="RunAsync"/> is refused once another has the lease, however late the process is that lost it. On SQLite there
-/// is one process, which always has it.
+/// written within <see cref="RunAsync(Func{Task}, CancellationToken)"/> is refused once another has the lease, however late the process is
+/// that lost it. On SQLite there is one process, which always has it.
 /// </summary>
 /// <param name="name">Of the thing: the same in every process.</param>
 /// <param name="owner">A name that no other process has at the same time.</param>
@@ -31,8 +31,9 @@ public sealed class StateLease(StateDatabase database, string name, string owner
     /// <summary>For a transaction that must not be committed where the lease is lost.</summary>
     internal StateScope Fence => _scope.Shared();
 
-    /// <summary>Whether this process had it when it last looked.</summary>
-    public bool IsHeld => !database.IsPostgreSql || (_isHeld && time.GetElapsedTime(_heldSince) < Life);
+    /// <summary>Under a lease where there is one; else at once.</summary>
+    public static Task RunAsync(StateLease? lease, Func<Task> work, CancellationToken cancellation) =>
+        lease is null ? work() : lease.RunAsync(work, cancellation);
 
     /// <returns>False where another process has it, and nothing was done.</returns>
     public async Task<bool> RunAsync(Func<Task> work, CancellationToken cancellation)
@@ -113,7 +114,7 @@ public sealed class StateLease(StateDatabase database, string name, string owner
         if (owners is [var held] && held == owner)
             return;
         _isHeld = false;
-        throw new StateException($"Another process has taken over {name}; what this one worked out meanwhile is not written.");
+        throw new StateException($"Another process holds the lease of {name} now, so this one wrote nothing.");
     }
 
     async Task<bool> HoldAsync(CancellationToken cancellation)

@@ -366,10 +366,8 @@ public sealed class RemediationHost : BackgroundService
             try
             {
                 pass?.Begin();
-                if (_environment.Lease is { } lease)
-                    await lease.RunAsync(() => AdvanceAsync(_time.GetUtcNow(), stoppingToken), stoppingToken);
-                else
-                    await AdvanceAsync(_time.GetUtcNow(), stoppingToken);
+                await StateLease.RunAsync(
+                    _environment.Lease, () => AdvanceAsync(_time.GetUtcNow(), stoppingToken), stoppingToken);
                 pass?.Succeed();
             }
             catch (StateException)

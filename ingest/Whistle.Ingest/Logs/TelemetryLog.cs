@@ -50,13 +50,6 @@ enum CommitMoment
 /// </remarks>
 public sealed class TelemetryLog : ITelemetryLog
 {
-    readonly TelemetryLogOptions _options;
-    readonly Head _head;
-    readonly ITelemetryStore _store;
-    readonly IngestMetrics _metrics;
-    readonly HealthBoard _health;
-    readonly TimeProvider _time;
-    readonly ILogger<TelemetryLog> _logger;
     const string Component = "telemetry-store";
 
     // A group that is this large is committed at once; one transaction takes no more than the second.
@@ -71,6 +64,13 @@ public sealed class TelemetryLog : ITelemetryLog
 
     static readonly TimeSpan RetryPause = TimeSpan.FromSeconds(1);
 
+    readonly TelemetryLogOptions _options;
+    readonly Head _head;
+    readonly ITelemetryStore _store;
+    readonly IngestMetrics _metrics;
+    readonly HealthBoard _health;
+    readonly TimeProvider _time;
+    readonly ILogger<TelemetryLog> _logger;
     readonly FairQueue _queue = new();
     readonly SeriesResolver _resolver;
     readonly FairBudgets _pending;
@@ -98,7 +98,7 @@ public sealed class TelemetryLog : ITelemetryLog
     /// <summary>Called within every commit; what it throws is as if it had happened there.</summary>
     internal Action<CommitMoment>? Fault { get; set; }
 
-    /// <summary>Bytes that wait for the _store.</summary>
+    /// <summary>Bytes that wait for the store.</summary>
     internal long PendingBytes => _pending.Held;
 
     /// <summary>The store took nothing when it was last tried.</summary>
@@ -218,7 +218,7 @@ public sealed class TelemetryLog : ITelemetryLog
             throw new StoreException($"{_pendingSamples} samples wait for the store, which cannot keep up.");
         // One alone must not use up what there is for all.
         if (_queue.Samples(tenant) is var ofTenant && ofTenant >= _options.MaxPendingSamples / 4 * 3)
-            throw new StoreException($"{ofTenant} samples of this tenant wait for the _store.");
+            throw new StoreException($"{ofTenant} samples of this tenant wait for the store.");
     }
 
     async Task<AppendResult> EnqueueAsync(StagedWrite write)

@@ -5,8 +5,8 @@ using Whistle.Telemetry;
 namespace Whistle.Ingest.Stores;
 
 /// <summary>
-/// A time-series store. One thread appends, maintains or recovers at a time; any number read beside it. Times are in milliseconds since
-/// 1970 UTC, and both ends of a range are included.
+/// A time-series store. One thread appends and recovers at a time; upkeep and any number of readers are beside it. Times are in
+/// milliseconds since 1970 UTC, and both ends of a range are included.
 /// </summary>
 /// <remarks>Whatever it throws of its own is a <see cref="StoreException"/>, whose message may name files and addresses.</remarks>
 interface ITelemetryStore

@@ -27,7 +27,6 @@ public sealed class StateLeaseTests(PostgreSqlServer server) : IClassFixture<Pos
         Assert.False(await second.RunAsync(() => WriteAsync(otherState, "b"), Cancellation));
         Assert.True(await new StateLeases(otherState, "second", TimeProvider.System).Of("another").RunAsync(
             () => Task.CompletedTask, Cancellation));
-        Assert.True(first.IsHeld);
 
         // The first is held up amid its work for longer than the lease lasts, and the second goes on.
         await Assert.ThrowsAsync<StateException>(() => first.RunAsync(
@@ -39,7 +38,6 @@ public sealed class StateLeaseTests(PostgreSqlServer server) : IClassFixture<Pos
             },
             Cancellation));
 
-        Assert.False(first.IsHeld);
         Assert.False(await first.RunAsync(() => WriteAsync(state, "e"), Cancellation));
         await second.TryReleaseAsync(Cancellation);
         Assert.True(await first.RunAsync(() => WriteAsync(state, "f"), Cancellation));
