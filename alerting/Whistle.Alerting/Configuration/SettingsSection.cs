@@ -18,6 +18,9 @@ public sealed class SettingsSection(Settings settings, string path)
     /// <summary>Whether any layer has anything of it.</summary>
     public bool IsGiven => settings.Has(path);
 
+    /// <summary>Says what is wrong with one of its keys, unless its value was refused already.</summary>
+    public void Fail(string name, string reason) => settings.Fail(new OptionError(Key(name), reason));
+
     public SettingsSection Section(string name) => settings.Section(Key(name));
 
     public string? Text(string name) => settings.Find(Key(name))?.Setting.Value;
@@ -40,20 +43,20 @@ public sealed class SettingsSection(Settings settings, string path)
         if (items.Count == 0)
             return null;
         var flags = 0;
+        // Not the one that means nothing.
+        List<string> names = [.. Enum.GetValues<T>().Where(v => !v.Equals(default(T))).Select(v => v.ToString().ToLowerInvariant())];
         foreach (var (key, setting) in items)
         {
             foreach (var text in setting.Value!.Split(',', StringSplitOptions.TrimEntries))
             {
-                if (Enum.GetNames<T>().FirstOrDefault(n => n.Equals(text, StringComparison.OrdinalIgnoreCase)) is { } known)
-                    flags |= Convert.ToInt32(Enum.Parse<T>(known), CultureInfo.InvariantCulture);
+                if (names.Contains(text, StringComparer.OrdinalIgnoreCase))
+                    flags |= Convert.ToInt32(Enum.Parse<T>(text, ignoreCase: true), CultureInfo.InvariantCulture);
                 else
-                    settings.Fail(
-                        key, setting,
-                        $"\"{text}\" is none of {string.Join(", ", Enum.GetNames<T>()).ToLowerInvariant()}. Write one or more.");
+                    settings.Fail(key, setting, $"\"{text}\" is none of {string.Join(", ", names)}. Write one or more.");
             }
         }
 
-        return (T)Enum.ToObject(typeof(T), flags);
+        return flags == 0 ? null : (T)Enum.ToObject(typeof(T), flags);
     }
 
     /// <summary>Whole; a relative one begins where the setting stands, or at the working directory.</summary>

@@ -7,9 +7,6 @@ namespace Whistle.Configuration;
 /// <summary>Reads the section <c>InfluxDb</c>: one InfluxDB for all, and under <c>Others</c> those that have some clusters.</summary>
 static class InfluxSettings
 {
-    // No address, which the options refuse.
-    static readonly Uri Missing = new("url:missing");
-
     const string Token = "Token";
     const string TokenFile = "TokenFile";
 
@@ -24,12 +21,12 @@ static class InfluxSettings
             .. others.Names().Select(n => Endpoint(others.Section(n), files, $"{section.Name}:Others:{n}", withClusters: true))
                 .OfType<InfluxEndpoint>(),
         ];
-        if (first is null && endpoints.Count == 0)
+        if (first is null)
             return (null, files);
         var defaults = new InfluxOptions { Endpoints = [], Retention = retention };
         return (defaults with
         {
-            Endpoints = [.. endpoints, first ?? new InfluxEndpoint(Missing, "whistle")],
+            Endpoints = [.. endpoints, first],
             RetryFor = section.Duration(nameof(InfluxOptions.RetryFor)) ?? defaults.RetryFor,
             WriteTime = section.Duration(nameof(InfluxOptions.WriteTime)) ?? defaults.WriteTime,
             AnswerTime = section.Duration(nameof(InfluxOptions.AnswerTime)) ?? defaults.AnswerTime,
@@ -53,7 +50,12 @@ static class InfluxSettings
             CaFile = section.Path(nameof(InfluxEndpoint.CaFile)),
             Clusters = withClusters ? section.Texts(nameof(InfluxEndpoint.Clusters)) ?? [] : [],
         };
-        // Half of one is a mistake: its clusters must not go elsewhere unsaid.
-        return url is not null ? endpoint : section.IsGiven && withClusters ? endpoint with { Url = Missing } : null;
+        if (url is not null)
+            return endpoint;
+        // What is meant for it must not go elsewhere unsaid.
+        if (section.IsGiven)
+            section.Fail(
+                nameof(InfluxEndpoint.Url), "the address of this InfluxDB is missing. Write it like https://influx.example.com:8086.");
+        return null;
     }
 }
